@@ -1,0 +1,30 @@
+//! Every limit of the module, with its unit and its reason.
+
+/// Objects of one cluster: what 1 KiB of memory per idle key allows on a machine of 2 GiB.
+pub const OBJECTS_MAX: usize = 1_000_000;
+/// Milliseconds for which a ticket holds unless it is renewed.
+pub const TICKET_MS: u64 = 3_600_000;
+/// Milliseconds that clocks may differ before a ticket is refused.
+pub const CLOCK_TOLERANCE_MS: u64 = 60_000;
+/// Milliseconds for which the reply to a write is kept for a retry: well beyond any deadline.
+pub const RETRY_WINDOW_MS: u64 = 600_000;
+/// Replies kept for one client instance.
+pub const RETRY_WINDOW_REPLIES: usize = 1_024;
+/// Wrong passwords of one user from one source before the next attempt is delayed.
+pub const FREE_ATTEMPTS: u32 = 3;
+/// The longest delay between two attempts, in milliseconds.
+pub const ATTEMPT_DELAY_MS_MAX: u64 = 60_000;
+/// Wrong passwords from registered client certificates after which a user is locked, as AWS counts.
+pub const LOCK_AFTER_FAILURES: u32 = 5;
+/// Log-ins that are checked at one time: each costs tens of milliseconds of one core.
+pub const LOG_INS_IN_FLIGHT_MAX: usize = 8;
+/// Sources of wrong passwords that are remembered.
+pub const ATTEMPT_SOURCES_MAX: usize = 4_096;
+/// PBKDF2 rounds with HMAC-SHA-512 (OWASP's figure of 2023).
+pub const PASSWORD_ROUNDS: u32 = 210_000;
+/// Milliseconds for which a leaf certificate holds.
+pub const LEAF_MS: u64 = 30 * 24 * 3_600_000;
+/// Bytes of plaintext in one chunk of a snapshot.
+pub const SNAPSHOT_CHUNK_BYTES: usize = 512 << 10;
+/// Milliseconds that a client is told to wait when the module has too much to do.
+pub const BUSY_MS: u64 = 25;

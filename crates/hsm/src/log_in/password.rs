@@ -1,0 +1,142 @@
+//! Log-in by password: PBKDF2-HMAC-SHA-512 (SP 800-132), the verifier in the replicated state.
+//!
+//! Unknown users cost and look the same as wrong passwords: their salt is derived from their name
+//! under a key of the cluster, so that the same name always takes the same way. A log-in is not
+//! replicated; what it leaves behind is the ticket.
+
+use casemate_crypto::{Hash, Secret, constant_time_eq, hmac, kdf};
+use casemate_protocol::canonical::Writer;
+use casemate_protocol::identity::{ClientInstance, LogInId, UserName};
+use casemate_protocol::messages::LogIn as Request;
+use casemate_protocol::{Error, Role, limits as wire};
+
+use crate::entropy::{Time, draw};
+use crate::limits;
+use crate::log_in::attempts::{Prefix, Source};
+use crate::log_in::{LogIn, ticket};
+use crate::outcome::Outcome;
+use crate::reader::{Caller, Context, Reader};
+use crate::state::State;
+
+/// What a password is checked against.
+#[derive(Clone)]
+pub(crate) struct Verifier {
+    pub(crate) rounds: u32,
+    pub(crate) salt: [u8; 32],
+    pub(crate) hash: [u8; 32],
+}
+
+impl Verifier {
+    /// Makes the verifier of a password: takes tens of milliseconds.
+    pub(crate) fn new(password: &Secret, salt: [u8; 32], rounds: u32) -> Self {
+        let mut hash = [0; 32];
+        kdf::pbkdf2(Hash::Sha512, password.expose(), &salt, rounds, &mut hash);
+        Self { rounds, salt, hash }
+    }
+
+    fn accepts(&self, password: &Secret) -> bool {
+        let attempt = Self::new(password, self.salt, self.rounds);
+        constant_time_eq(&attempt.hash, &self.hash)
+    }
+}
+
+/// Checks the form of a password.
+///
+/// # Errors
+/// [`Error::PasswordLength`].
+pub(crate) fn check_form(password: &str) -> Result<Secret, Error> {
+    let sized = (wire::PASSWORD_BYTES_MIN..=wire::PASSWORD_BYTES_MAX).contains(&password.len());
+    // The colon separates name and password in a PKCS#11 PIN.
+    if sized && !password.contains(':') && !password.contains('\0') {
+        Ok(Secret::from_slice(password.as_bytes()))
+    } else {
+        Err(Error::PasswordLength)
+    }
+}
+
+/// Answers [`Request`].
+pub(crate) fn handle(context: &Context<'_>, caller: &Caller, request: &Request) -> Outcome {
+    if caller.log_in.is_some() {
+        return Outcome::error(Error::AlreadyLoggedIn);
+    }
+    let attempt = match Attempt::read(caller, request) {
+        Ok(attempt) => attempt,
+        Err(error) => return Outcome::error(error),
+    };
+    let reader = context.reader.clone();
+    let now = context.now;
+    Outcome::ConfirmThen(Box::new(move || match reader.attempts().reserve(&attempt.source, now) {
+        Err(error) => Outcome::error(error),
+        Ok(()) => Outcome::offload(move || {
+            let result = attempt.check(&reader, now);
+            reader.attempts().end(&attempt.source, result.is_ok());
+            result.into()
+        }),
+    }))
+}
+
+struct Attempt {
+    source: Source,
+    name: UserName,
+    password: Secret,
+    role: Role,
+    client: ClientInstance,
+    certificate: Option<[u8; 32]>,
+}
+
+impl Attempt {
+    fn read(caller: &Caller, request: &Request) -> Result<Self, Error> {
+        let name =
+            UserName::new(&request.user).map_err(|_error: Error| Error::PasswordIncorrect)?;
+        let password =
+            check_form(&request.password).map_err(|_error: Error| Error::PasswordIncorrect)?;
+        let role = match request.role {
+            0 => Role::CryptoUser,
+            number => Role::from_number(number).ok_or(Error::PasswordIncorrect)?,
+        };
+        let client = ClientInstance::try_from(request.client.as_slice())
+            .map_err(|_error: casemate_protocol::identity::IdentityError| Error::Malformed)?;
+        let prefix = Prefix::new(caller.source, caller.certificate);
+        let source = Source { user: name.to_string(), role, prefix };
+        Ok(Self { source, name, password, role, client, certificate: caller.certificate })
+    }
+
+    fn check(&self, reader: &Reader, now: Time) -> Result<Outcome, Error> {
+        let state = reader.state();
+        let user = state.users.named(&self.name, self.role);
+        let decoy: Verifier;
+        let verifier = if let Some(user) = user {
+            &user.verifier
+        } else {
+            decoy = decoy_verifier(&state, reader, &self.name);
+            &decoy
+        };
+        let right = verifier.accepts(&self.password);
+        let user = user.filter(|_| right).ok_or(Error::PasswordIncorrect)?;
+        if user.locked {
+            return Err(Error::UserLocked);
+        }
+        let log_in = LogIn {
+            id: LogInId::from_bytes(draw(reader.entropy())),
+            user: user.id,
+            role: user.role,
+            epoch: user.epoch,
+            client: self.client,
+            certificate: self.certificate,
+            secret: Secret::random(32),
+            expires: now.after_ms(limits::TICKET_MS),
+        };
+        Ok(Outcome::Reply(ticket::grant(&reader.keyring(), log_in, user.name.as_str(), now)))
+    }
+}
+
+/// The verifier of a user that does not exist: no password fits it, and it costs as much as a real one.
+fn decoy_verifier(state: &State, reader: &Reader, name: &UserName) -> Verifier {
+    let message = Writer::new("casemate/decoy/v1").bytes(name.as_str().as_bytes()).finish();
+    let tag = hmac::sign_parts(Hash::Sha512, reader.keyring().state_key().expose(), &[&message]);
+    let mut verifier =
+        Verifier { rounds: state.settings().password_rounds, salt: [0; 32], hash: [0; 32] };
+    verifier.salt.iter_mut().zip(&tag).for_each(|(to, from)| *to = *from);
+    verifier.hash.iter_mut().zip(tag.iter().skip(32)).for_each(|(to, from)| *to = *from);
+    verifier
+}

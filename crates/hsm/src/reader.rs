@@ -1,0 +1,504 @@
+//! The face of the module that serves requests: shared, immutable, without locks on the way of a key.
+//!
+//! [`Reader::handle`] takes a request and the caller as its connection knows him, looks at the published
+//! state, and comes to one of four outcomes ([`crate::outcome`]). It asks the permission table before
+//! anything is worked on; `apply` asks again for what changes state.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use bytes::Bytes;
+use casemate_crypto::digest;
+use casemate_protocol::Error;
+use casemate_protocol::identity::{CommandId, LogIndex};
+use casemate_protocol::messages::{
+    Answer, Ask, Empty, HsmStatus, Lifecycle, Reply, Settings as WireSettings, Status,
+    decode_request,
+};
+use prost::Message;
+
+use crate::command::{Author, Change, Command, Request};
+use crate::entropy::{Entropy, Time, draw};
+use crate::lifecycle::{self, ThisHsm, certificates};
+use crate::limits;
+use crate::log_in::attempts::Attempts;
+use crate::log_in::{LogIn, password, ticket};
+use crate::objects::{self, OpenKeys};
+use crate::outcome::{Answered, CallerChange, Outcome, Proposal};
+use crate::permissions::{Action, Asker, action_of, permits};
+use crate::sealing::Keyring;
+use crate::secrets::Secrets;
+use crate::state::State;
+use crate::window::RequestId;
+use crate::{index_token, users};
+
+/// What the two faces of the module share.
+pub(crate) struct Shared {
+    state: ArcSwap<Published>,
+    keyring: ArcSwap<Keyring>,
+    secrets: ArcSwap<Secrets>,
+    pub(crate) this: ThisHsm,
+    entropy: Box<dyn Entropy>,
+    attempts: Attempts,
+    open_keys: OpenKeys,
+}
+
+/// A published state, with the token of its index.
+struct Published {
+    state: Arc<State>,
+    token: Vec<u8>,
+}
+
+impl Shared {
+    pub(crate) fn new(secrets: Secrets, this: ThisHsm, entropy: Box<dyn Entropy>) -> Arc<Self> {
+        let keyring = Keyring::new(&secrets);
+        let state = Arc::new(State::default());
+        let token = Vec::new();
+        Arc::new(Self {
+            state: ArcSwap::from_pointee(Published { state, token }),
+            keyring: ArcSwap::from_pointee(keyring),
+            secrets: ArcSwap::from_pointee(secrets),
+            this,
+            entropy,
+            attempts: Attempts::default(),
+            open_keys: OpenKeys::default(),
+        })
+    }
+
+    pub(crate) fn keyring(&self) -> Arc<Keyring> {
+        self.keyring.load_full()
+    }
+
+    pub(crate) fn secrets(&self) -> Arc<Secrets> {
+        self.secrets.load_full()
+    }
+
+    /// Takes new secrets into use: their keyring opens all that the old one opened.
+    pub(crate) fn use_secrets(&self, secrets: Secrets) {
+        self.keyring.store(Arc::new(Keyring::new(&secrets)));
+        self.secrets.store(Arc::new(secrets));
+    }
+
+    pub(crate) fn publish(&self, state: State) {
+        let keyring = self.keyring.load();
+        let incarnation = self.secrets.load().incarnation();
+        let token = index_token::make(&keyring, incarnation, state.index, &state.head);
+        self.state.store(Arc::new(Published { state: Arc::new(state), token }));
+    }
+}
+
+/// One request, as it came.
+pub struct Call {
+    /// The number in its frame.
+    pub sequence: u64,
+    /// The bytes of the message.
+    pub request: Bytes,
+    /// The time on this HSM.
+    pub now: Time,
+}
+
+/// Who sends requests on a connection: known to the module's side, never told by a request.
+pub struct Caller {
+    /// The peer's address.
+    pub source: IpAddr,
+    /// SHA-256 of the client certificate, if one was used.
+    pub certificate: Option<[u8; 32]>,
+    /// The connection's TLS exporter (RFC 9266).
+    pub exporter: [u8; 32],
+    /// The nonce that the hello told the client.
+    pub nonce: [u8; 32],
+    /// Who is logged in.
+    pub log_in: Option<Arc<LogIn>>,
+}
+
+/// The reading face of the module. Cloning it costs a reference count.
+#[derive(Clone)]
+pub struct Reader(Arc<Shared>);
+
+/// What a handler sees while it works on one request.
+pub(crate) struct Context<'a> {
+    pub(crate) reader: &'a Reader,
+    pub(crate) state: &'a Arc<State>,
+    pub(crate) keyring: &'a Arc<Keyring>,
+    pub(crate) log_in: Option<&'a Arc<LogIn>>,
+    pub(crate) now: Time,
+    sequence: u64,
+    request: &'a Bytes,
+}
+
+/// What seals a command on behalf of the one who asked: goes with a job to a pool.
+pub(crate) struct Authority {
+    reader: Reader,
+    author: Option<Author>,
+    request: Option<Request>,
+    now: Time,
+}
+
+impl Authority {
+    /// Checks the table once more and makes the proposal.
+    pub(crate) fn propose(self, action: Action, change: Change) -> Outcome {
+        self.propose_with(action, change, Answered::new)
+    }
+
+    /// The same, with a last word on the reply.
+    pub(crate) fn propose_with(
+        self,
+        action: Action,
+        change: Change,
+        finish: impl FnOnce(Reply) -> Answered + Send + 'static,
+    ) -> Outcome {
+        let asker = Asker::from(self.author.map(|author| author.role));
+        if let Err(error) = permits(asker, action) {
+            return Outcome::error(error);
+        }
+        let keyring = self.reader.keyring();
+        Outcome::Propose(self.seal(change, &keyring, finish))
+    }
+
+    pub(crate) fn seal(
+        self,
+        change: Change,
+        keyring: &Keyring,
+        finish: impl FnOnce(Reply) -> Answered + Send + 'static,
+    ) -> Proposal {
+        let command = Command {
+            id: CommandId::from_bytes(draw(self.reader.entropy())),
+            proposer: self.reader.0.this.id,
+            time: self.now,
+            author: self.author,
+            request: self.request,
+            change,
+        };
+        let finish = move |applied: Result<&[u8], Error>| {
+            let reply = applied.and_then(|bytes| {
+                Reply::decode(bytes).map_err(|_error: prost::DecodeError| Error::Internal)
+            });
+            finish(reply.unwrap_or_else(Reply::error))
+        };
+        Proposal { entry: command.seal(keyring), persist: None, finish: Box::new(finish) }
+    }
+}
+
+impl Context<'_> {
+    /// Returns what seals a command on behalf of the one who asked. The digest of the request is taken
+    /// here, not for requests that change nothing.
+    pub(crate) fn author(&self) -> Authority {
+        let author = self.log_in.map(|log_in| Author {
+            user: log_in.user,
+            role: log_in.role,
+            epoch: log_in.epoch,
+            log_in: log_in.id,
+        });
+        let request = self.log_in.map(|log_in| Request {
+            id: RequestId { user: log_in.user, client: log_in.client, sequence: self.sequence },
+            digest: request_digest(self.request),
+        });
+        Authority { reader: self.reader.clone(), author, request, now: self.now }
+    }
+
+    /// Proposes a change on behalf of the one who asked.
+    pub(crate) fn propose(&self, action: Action, change: Change) -> Outcome {
+        self.author().propose(action, change)
+    }
+
+    /// Looks whether a write came before: then its first reply is the answer.
+    fn repeated(&self) -> Option<Outcome> {
+        let log_in = self.log_in?;
+        let id = RequestId { user: log_in.user, client: log_in.client, sequence: self.sequence };
+        match self.state.window.look_up(&id, &request_digest(self.request)) {
+            Ok(None) => None,
+            Ok(Some(reply)) => {
+                let reply = Reply::decode(reply);
+                let reply = reply.unwrap_or_else(|_error| Reply::error(Error::Internal));
+                Some(Outcome::Reply(Answered::new(reply)))
+            }
+            Err(error) => Some(Outcome::error(error)),
+        }
+    }
+}
+
+/// The digest by which a repeated request is known: over its bytes, without the two fields that say what the
+/// client has seen and that it repeats itself.
+fn request_digest(request: &Bytes) -> [u8; 32] {
+    let ask = decode_request(request.clone()).map(|request| {
+        casemate_protocol::messages::Request { ask: request.ask, ..Default::default() }
+            .encode_to_vec()
+    });
+    digest::sha256(&[ask.as_deref().unwrap_or(request)])
+}
+
+impl Reader {
+    pub(crate) const fn new(shared: Arc<Shared>) -> Self {
+        Self(shared)
+    }
+
+    /// Returns the published state.
+    pub(crate) fn state(&self) -> Arc<State> {
+        Arc::clone(&self.0.state.load().state)
+    }
+
+    pub(crate) fn shared(&self) -> &Arc<Shared> {
+        &self.0
+    }
+
+    pub(crate) fn keyring(&self) -> Arc<Keyring> {
+        self.0.keyring()
+    }
+
+    pub(crate) fn entropy(&self) -> &dyn Entropy {
+        self.0.entropy.as_ref()
+    }
+
+    pub(crate) fn attempts(&self) -> &Attempts {
+        &self.0.attempts
+    }
+
+    pub(crate) fn open_keys(&self) -> &OpenKeys {
+        &self.0.open_keys
+    }
+
+    /// Returns which HSM this is.
+    #[must_use]
+    pub fn this(&self) -> &ThisHsm {
+        &self.0.this
+    }
+
+    /// Returns where the cluster stands in its life; `None` before the first entry was applied.
+    #[must_use]
+    pub fn lifecycle(&self) -> Option<Lifecycle> {
+        self.state().cluster.as_ref().map(|cluster| cluster.lifecycle)
+    }
+
+    /// Returns the index of the published state.
+    #[must_use]
+    pub fn index(&self) -> LogIndex {
+        self.0.state.load().state.index
+    }
+
+    /// Returns the index token of the published state: goes into a reply when the connection has not had it yet.
+    #[must_use]
+    pub fn index_token(&self) -> Vec<u8> {
+        self.0.state.load().token.clone()
+    }
+
+    /// Fills the module's part of a hello: protocol 0 and no connections, which the daemon sets.
+    #[must_use]
+    pub fn hello(&self, nonce: [u8; 32]) -> casemate_protocol::messages::ServerHello {
+        let state = self.state();
+        let secrets = self.0.secrets();
+        casemate_protocol::messages::ServerHello {
+            cluster: secrets.cluster().as_bytes().to_vec(),
+            incarnation: secrets.incarnation().as_bytes().to_vec(),
+            hsm: secrets.hsm().as_bytes().to_vec(),
+            lifecycle: self.lifecycle().map_or(0, |lifecycle| lifecycle as u32),
+            index: state.index.0,
+            head: state.head.to_vec(),
+            nonce: nonce.to_vec(),
+            ..Default::default()
+        }
+    }
+
+    /// Works on one request.
+    #[must_use]
+    pub fn handle(&self, caller: &Caller, call: Call) -> Outcome {
+        let published = self.0.state.load();
+        let keyring = self.0.keyring.load();
+        let request = match decode_request(call.request.clone()) {
+            Ok(request) => request,
+            Err(error) => return Outcome::error(error),
+        };
+        let context = Context {
+            reader: self,
+            state: &published.state,
+            keyring: &keyring,
+            log_in: caller.log_in.as_ref(),
+            now: call.now,
+            sequence: call.sequence,
+            request: &call.request,
+        };
+        if !request.seen.is_empty() && self.is_behind(&context, &request.seen) {
+            return Outcome::error(Error::IndexAhead(1));
+        }
+        let Some(ask) = request.ask else { return Outcome::error(Error::UnknownRequest) };
+        self.authorised(&context, caller, ask).into()
+    }
+
+    fn is_behind(&self, context: &Context<'_>, seen: &[u8]) -> bool {
+        let incarnation = self.0.secrets.load().incarnation();
+        index_token::read(context.keyring, incarnation, seen)
+            .is_some_and(|index| index > context.state.index)
+    }
+
+    fn authorised(
+        &self,
+        context: &Context<'_>,
+        caller: &Caller,
+        ask: Ask,
+    ) -> Result<Outcome, Error> {
+        let action = action_of(&ask);
+        let role = context.log_in.map(|log_in| log_in.role);
+        permits(Asker::from(role), action)?;
+        if let Some(log_in) = context.log_in {
+            log_in.check(context.state, context.now)?;
+        }
+        self.stage(action)?;
+        if changes_state(&ask)
+            && let Some(outcome) = context.repeated()
+        {
+            return Ok(outcome);
+        }
+        match ask {
+            Ask::Ping(_) => Ok(Outcome::answer(Answer::Done(Empty {}))),
+            Ask::Status(_) => Ok(self.status()),
+            Ask::Settings(_) => Ok(Outcome::answer(Answer::Settings(settings(context)))),
+            Ask::Csr(_) => lifecycle::csr(context).map(Outcome::answer),
+            Ask::Initialize(request) => lifecycle::initialize(context, &request),
+            Ask::Activate(request) => lifecycle::activate(context, caller, &request),
+            Ask::LogIn(request) => Ok(password::handle(context, caller, &request)),
+            Ask::UseTicket(request) => Ok(ticket::handle(context, caller, &request)),
+            Ask::LogOut(_) => log_out(context),
+            Ask::ListUsers(_) => Ok(users::list(context)),
+            Ask::CreateUser(request) => users::create(context, &request),
+            Ask::ChangePassword(request) => users::change_password(context, &request),
+            Ask::DeleteUser(request) => users::delete(context, &request),
+            Ask::GenerateKey(_)
+            | Ask::GenerateKeyPair(_)
+            | Ask::CreateObject(_)
+            | Ask::CopyObject(_)
+            | Ask::DestroyObject(_)
+            | Ask::SetAttributes(_)
+            | Ask::GetAttributes(_)
+            | Ask::FindObjects(_)
+            | Ask::ObjectSize(_)
+            | Ask::Sign(_)
+            | Ask::Verify(_)
+            | Ask::Encrypt(_)
+            | Ask::Decrypt(_)
+            | Ask::WrapKey(_)
+            | Ask::UnwrapKey(_)
+            | Ask::DeriveKey(_)
+            | Ask::Encapsulate(_)
+            | Ask::Decapsulate(_)
+            | Ask::Random(_)
+            | Ask::DigestKey(_) => Ok(objects::handle(context, ask)),
+        }
+    }
+
+    /// Checks that the cluster's life has come to where the action makes sense.
+    fn stage(&self, action: Action) -> Result<(), Error> {
+        let lifecycle = self.lifecycle().ok_or(Error::NotReady(limits::BUSY_MS))?;
+        match (action, lifecycle) {
+            (Action::ReadStatus | Action::Random, _)
+            | (Action::Initialize, Lifecycle::Uninitialized)
+            | (Action::Activate, Lifecycle::Initialized)
+            | (_, Lifecycle::Active) => Ok(()),
+            (Action::Initialize, _) => Err(Error::AlreadyInitialized),
+            (_, Lifecycle::Initialized) => Err(Error::NotActivated),
+            (_, Lifecycle::Uninitialized | Lifecycle::Zeroized) => Err(Error::NotInitialized),
+        }
+    }
+
+    fn status(&self) -> Outcome {
+        let reader = self.clone();
+        // The state hash walks the whole state.
+        Outcome::offload(move || Outcome::answer(Answer::Status(status(&reader))))
+    }
+
+    /// Makes the TLS identity of this HSM: a fresh key, and a leaf certificate that the cluster key signs inside.
+    ///
+    /// # Errors
+    /// [`Error::NotReady`] before the first entry was applied.
+    pub fn tls_identity(&self, now: Time) -> Result<certificates::TlsIdentity, Error> {
+        certificates::tls_identity(self, now)
+    }
+
+    /// Housekeeping, to be called about once a second: returns secrets to store when old masking keys are of no
+    /// use any more. Call [`Reader::secrets_stored`] when they are on disk.
+    #[must_use]
+    pub fn secrets_to_store(&self, oldest_entry_version: u32) -> Option<Secrets> {
+        let secrets = self.0.secrets();
+        let stale = secrets.masking_keys().any(|(version, _)| version < oldest_entry_version);
+        stale.then(|| secrets.without_masking_keys_before(oldest_entry_version))
+    }
+
+    /// Takes secrets into use that are on disk now.
+    pub fn secrets_stored(&self, secrets: Secrets) {
+        self.0.use_secrets(secrets);
+    }
+}
+
+/// Whether a request may leave something behind in the replicated state, so that its retry must be known.
+const fn changes_state(ask: &Ask) -> bool {
+    matches!(
+        ask,
+        Ask::CreateUser(_)
+            | Ask::ChangePassword(_)
+            | Ask::DeleteUser(_)
+            | Ask::GenerateKey(_)
+            | Ask::GenerateKeyPair(_)
+            | Ask::CreateObject(_)
+            | Ask::CopyObject(_)
+            | Ask::DestroyObject(_)
+            | Ask::SetAttributes(_)
+            | Ask::UnwrapKey(_)
+            | Ask::DeriveKey(_)
+            | Ask::Encapsulate(_)
+            | Ask::Decapsulate(_)
+    )
+}
+
+fn settings(context: &Context<'_>) -> WireSettings {
+    let settings = context.state.settings();
+    WireSettings {
+        public_objects: settings.public_objects,
+        activation_open: settings.activation_open,
+    }
+}
+
+fn log_out(context: &Context<'_>) -> Result<Outcome, Error> {
+    let log_in = context.log_in.ok_or(Error::LogInRequired)?;
+    let until = log_in.expires.after_ms(limits::CLOCK_TOLERANCE_MS);
+    let change = Change::LogOut { log_in: log_in.id, until };
+    let log_out = |reply| Answered { reply, caller: CallerChange::LoggedOut };
+    Ok(context.author().propose_with(Action::LogOut, change, log_out))
+}
+
+fn status(reader: &Reader) -> Status {
+    let state = reader.state();
+    let settings = state.settings();
+    let secrets = reader.0.secrets();
+    let this = reader.this();
+    let hsm = HsmStatus {
+        hsm: this.id.as_bytes().to_vec(),
+        address: this.address.clone(),
+        zone: this.zone.clone(),
+        version: this.version.clone(),
+        health: "ok".to_owned(),
+        leader: true,
+        certificate_end: 0,
+    };
+    let mut warnings = vec!["one HSM: not durable against its loss".to_owned()];
+    let fips_library = casemate_crypto::is_fips_library();
+    if settings.fips_mode && !fips_library {
+        warnings.push("FIPS mode, but not the validated library".to_owned());
+    }
+    let count = |number: usize| u64::try_from(number).unwrap_or(u64::MAX);
+    let cluster = state.cluster.as_ref();
+    Status {
+        cluster: secrets.cluster().as_bytes().to_vec(),
+        lifecycle: cluster.map_or(0, |cluster| cluster.lifecycle as u32),
+        fips_mode: settings.fips_mode,
+        fips_library,
+        protection: this.protection.clone(),
+        hsms: vec![hsm],
+        index: state.index.0,
+        state_hash: state.hash(&reader.keyring()),
+        objects: count(state.objects.len()),
+        users: count(state.users.len()),
+        dev: settings.dev,
+        warnings,
+        incarnation: secrets.incarnation().as_bytes().to_vec(),
+        cluster_key_sha256: cluster.map_or_else(Vec::new, |cluster| cluster.key_sha256().to_vec()),
+    }
+}
