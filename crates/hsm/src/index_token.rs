@@ -13,11 +13,12 @@ use crate::sealing::Keyring;
 const TOKEN_BYTES: usize = 40;
 const MAC_BYTES: usize = 8;
 
-fn mac(keyring: &Keyring, front: &[u8]) -> Vec<u8> {
+fn mac(keyring: &Keyring, front: &[u8]) -> [u8; MAC_BYTES] {
     let message = Writer::new("casemate/index/v1").bytes(front).finish();
-    let mut tag = hmac::sign_parts(Hash::Sha256, keyring.index_key().expose(), &[&message]);
-    tag.truncate(MAC_BYTES);
-    tag
+    let tag = hmac::sign(Hash::Sha256, keyring.index_key().expose(), &[&message]);
+    let mut cut = [0; MAC_BYTES];
+    cut.iter_mut().zip(tag.as_ref()).for_each(|(to, from)| *to = *from);
+    cut
 }
 
 /// Makes the token of a state.

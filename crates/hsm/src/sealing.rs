@@ -210,8 +210,8 @@ impl Keyring {
             .finish();
         let mut fresh = [0; 32];
         random::fill(&mut fresh);
-        let hedged = hmac::sign_parts(Hash::Sha512, hedge.expose(), &[&header, &fresh, plaintext]);
-        let s = first_32(&hedged);
+        let hedged = hmac::sign(Hash::Sha512, hedge.expose(), &[&header, &fresh, plaintext]);
+        let s = first_32(hedged.as_ref());
         let (k, c) = seal_key(key, &s, &header, binding);
         let mut out = Vec::with_capacity(
             OVERHEAD_BYTES.saturating_add(header.len()).saturating_add(plaintext.len()),
@@ -220,7 +220,11 @@ impl Keyring {
         out.extend_from_slice(&header);
         out.extend_from_slice(&s);
         out.extend_from_slice(c.as_ref());
-        aes::seal_gcm_once(k.expose(), &header, plaintext, &mut out);
+        #[expect(
+            clippy::expect_used,
+            reason = "a key of 32 bytes is taken; only memory can be missing"
+        )]
+        aes::seal_gcm_once(k.expose(), &header, plaintext, &mut out).expect("memory for a seal");
         out
     }
 

@@ -122,6 +122,6 @@ impl State {
             object.encode(&mut writer);
             mac.update(&writer.finish());
         }
-        mac.finish()
+        mac.finish().as_ref().to_vec()
     }
 }

@@ -23,8 +23,8 @@ use crate::command::Change;
 use crate::entropy::{Entropy, Time, draw};
 use crate::limits;
 use crate::log_in::password::{self, Verifier};
-use crate::outcome::Outcome;
-use crate::reader::{Caller, Context, Reader as ModuleReader, Shared};
+use crate::outcome::{Answered, Outcome};
+use crate::reader::{Authority, Caller, Context, Reader as ModuleReader, Shared};
 use crate::sealing::{Keyring, Purpose};
 use crate::secrets::Secrets;
 use crate::{Applier, StartError};
@@ -138,7 +138,7 @@ pub fn create(
         id: cluster,
         settings: settings.clone(),
         sealed_key: keyring.seal(Purpose::Token, &fields, key.to_pkcs8()?.expose()),
-        spki: key.public_key().to_spki()?,
+        spki: key.public_key()?.to_spki()?,
         csr,
     };
     let command = crate::command::Command {
@@ -218,21 +218,32 @@ pub(crate) fn activate(
     let salt = draw(reader.entropy());
     let rounds = cluster.settings.password_rounds;
     Ok(Outcome::offload(move || {
-        let verifier = Verifier::new(&secret, salt, rounds);
-        let secrets = reader.shared().secrets().with_new_masking_key();
-        let persist = secrets.export();
-        // What is sealed from now on is sealed under the new version; the old one opens what was before.
-        let keyring = reader.keyring();
-        let change = LifecycleChange::Activate { id, verifier };
-        let mut proposal = authority.seal(Change::Lifecycle(change), &keyring, move |reply| {
-            if matches!(reply.answer, Some(Answer::Done(Empty {}))) {
-                reader.shared().use_secrets(secrets);
-            }
-            crate::outcome::Answered::new(reply)
-        });
-        proposal.persist = Some(persist);
-        Outcome::Propose(proposal)
+        Verifier::new(&secret, salt, rounds)
+            .map(|verifier| {
+                propose_activation(reader, authority, LifecycleChange::Activate { id, verifier })
+            })
+            .into()
     }))
+}
+
+/// Proposes the activation together with a new masking key: what is sealed afterwards is sealed under that,
+/// and the old one opens what was before.
+fn propose_activation(
+    reader: ModuleReader,
+    authority: Authority,
+    change: LifecycleChange,
+) -> Outcome {
+    let secrets = reader.shared().secrets().with_new_masking_key();
+    let persist = secrets.export();
+    let keyring = reader.keyring();
+    let mut proposal = authority.seal(Change::Lifecycle(change), &keyring, move |reply| {
+        if matches!(reply.answer, Some(Answer::Done(Empty {}))) {
+            reader.shared().use_secrets(secrets);
+        }
+        Answered::new(reply)
+    });
+    proposal.persist = Some(persist);
+    Outcome::Propose(proposal)
 }
 
 /// Makes the first admin.

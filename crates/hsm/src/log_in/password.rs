@@ -28,15 +28,19 @@ pub(crate) struct Verifier {
 
 impl Verifier {
     /// Makes the verifier of a password: takes tens of milliseconds.
-    pub(crate) fn new(password: &Secret, salt: [u8; 32], rounds: u32) -> Self {
+    ///
+    /// # Errors
+    /// [`Error::Internal`] if there are no rounds.
+    pub(crate) fn new(password: &Secret, salt: [u8; 32], rounds: u32) -> Result<Self, Error> {
         let mut hash = [0; 32];
-        kdf::pbkdf2(Hash::Sha512, password.expose(), &salt, rounds, &mut hash);
-        Self { rounds, salt, hash }
+        kdf::pbkdf2(Hash::Sha512, password.expose(), &salt, rounds, &mut hash)
+            .map_err(|_error: casemate_crypto::Error| Error::Internal)?;
+        Ok(Self { rounds, salt, hash })
     }
 
     fn accepts(&self, password: &Secret) -> bool {
-        let attempt = Self::new(password, self.salt, self.rounds);
-        constant_time_eq(&attempt.hash, &self.hash)
+        Self::new(password, self.salt, self.rounds)
+            .is_ok_and(|attempt| constant_time_eq(&attempt.hash, &self.hash))
     }
 }
 
@@ -133,10 +137,14 @@ impl Attempt {
 /// The verifier of a user that does not exist: no password fits it, and it costs as much as a real one.
 fn decoy_verifier(state: &State, reader: &Reader, name: &UserName) -> Verifier {
     let message = Writer::new("casemate/decoy/v1").bytes(name.as_str().as_bytes()).finish();
-    let tag = hmac::sign_parts(Hash::Sha512, reader.keyring().state_key().expose(), &[&message]);
+    let tag = hmac::sign(Hash::Sha512, reader.keyring().state_key().expose(), &[&message]);
     let mut verifier =
         Verifier { rounds: state.settings().password_rounds, salt: [0; 32], hash: [0; 32] };
-    verifier.salt.iter_mut().zip(&tag).for_each(|(to, from)| *to = *from);
-    verifier.hash.iter_mut().zip(tag.iter().skip(32)).for_each(|(to, from)| *to = *from);
+    verifier.salt.iter_mut().zip(tag.as_ref()).for_each(|(to, from)| *to = *from);
+    verifier
+        .hash
+        .iter_mut()
+        .zip(tag.as_ref().iter().skip(32))
+        .for_each(|(to, from)| *to = *from);
     verifier
 }

@@ -104,8 +104,8 @@ fn check(context: &Context<'_>, caller: &Caller, request: &UseTicket) -> Result<
     let nonce = <&[u8; 32]>::try_from(request.nonce.as_slice())
         .map_err(|_error: std::array::TryFromSliceError| Error::TicketInvalid)?;
     let message = statements::ticket_proof(&caller.exporter, nonce);
-    let proof = hmac::sign_parts(Hash::Sha256, log_in.secret.expose(), &[&message]);
-    let proven = constant_time_eq(&proof, &request.proof);
+    let proof = hmac::sign(Hash::Sha256, log_in.secret.expose(), &[&message]);
+    let proven = constant_time_eq(proof.as_ref(), &request.proof);
     if !proven || log_in.certificate != caller.certificate {
         return Err(Error::TicketInvalid);
     }

@@ -204,7 +204,8 @@ fn with_verifier(
     let rounds = context.state.settings().password_rounds;
     let salt = draw(context.reader.entropy());
     Outcome::offload(move || {
-        let verifier = Verifier::new(&secret, salt, rounds);
-        author.propose(action, Change::User(change(verifier)))
+        Verifier::new(&secret, salt, rounds)
+            .map(|verifier| author.propose(action, Change::User(change(verifier))))
+            .into()
     })
 }
