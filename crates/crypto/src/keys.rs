@@ -133,3 +133,22 @@ pub fn verify_spki(spki: &[u8], hash: Hash, message: &[u8], signature: &[u8]) ->
     };
     check(verified, Error::Signature)
 }
+
+/// Writes a raw private key (Ed25519, X25519) as PKCS#8 (RFC 8410).
+pub(crate) fn raw_to_pkcs8(algorithm: std::ffi::c_int, key: &[u8]) -> Result<Secret, Error> {
+    // SAFETY: pointer and length are of one slice; no engine.
+    let key = unsafe {
+        ffi::EVP_PKEY_new_raw_private_key(algorithm, std::ptr::null_mut(), key.as_ptr(), key.len())
+    };
+    marshal_pkcs8(&Owned::new(key, Error::KeyLength)?)
+}
+
+/// Reads PKCS#8 of a raw private key of this algorithm.
+pub(crate) fn raw_from_pkcs8(algorithm: std::ffi::c_int, pkcs8: &[u8]) -> Result<Secret, Error> {
+    let key = parse_pkcs8(pkcs8)?;
+    // SAFETY: the key is live.
+    if unsafe { ffi::EVP_PKEY_id(key.as_ptr()) } != algorithm {
+        return Err(Error::KeyInvalid);
+    }
+    raw(&key, ffi::EVP_PKEY_get_raw_private_key)
+}

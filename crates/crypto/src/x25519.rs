@@ -49,6 +49,24 @@ impl PrivateKey {
         Secret::from_slice(self.bytes.as_ref())
     }
 
+    /// Reads PKCS#8 (RFC 8410).
+    ///
+    /// # Errors
+    /// [`Error::KeyInvalid`] if it is damaged or of another type.
+    pub fn from_pkcs8(pkcs8: &[u8]) -> Result<Self, Error> {
+        let raw = crate::keys::raw_from_pkcs8(ffi::EVP_PKEY_X25519, pkcs8)?;
+        let raw = raw.expose().try_into().map_err(|_error| Error::KeyInvalid)?;
+        Ok(Self::from_bytes(raw))
+    }
+
+    /// Writes PKCS#8 (RFC 8410).
+    ///
+    /// # Errors
+    /// [`Error::Library`].
+    pub fn to_pkcs8(&self) -> Result<Secret, Error> {
+        crate::keys::raw_to_pkcs8(ffi::EVP_PKEY_X25519, self.secret().expose())
+    }
+
     /// Returns the public key.
     #[must_use]
     pub const fn public_key(&self) -> &[u8; KEY_BYTES] {

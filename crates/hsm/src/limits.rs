@@ -28,3 +28,9 @@ pub const LEAF_MS: u64 = 30 * 24 * 3_600_000;
 pub const SNAPSHOT_CHUNK_BYTES: usize = 512 << 10;
 /// Milliseconds that a client is told to wait when the module has too much to do.
 pub const BUSY_MS: u64 = 25;
+/// Token keys kept open on one HSM: about 2 KiB each.
+pub const OPEN_KEYS_MAX: usize = 16_384;
+/// Session objects kept open on one HSM.
+pub const OPEN_SESSION_OBJECTS_MAX: usize = 16_384;
+/// AES-GCM encryptions with one key on one HSM before FIPS mode refuses more (2^32 over 28 HSMs, rounded down).
+pub const GCM_INVOCATIONS_MAX: u64 = 1 << 27;

@@ -13,6 +13,8 @@
 //! cluster, incarnation and masking-key version; each purpose has a key of its own, so a blob of one
 //! purpose never opens in another. Source: SP 800-108r1 §4.1, SP 800-38D §8.2.1.
 
+use std::ops::Range;
+
 use casemate_crypto::{Hash, Secret, aes, constant_time_eq, digest, hmac, kdf, random};
 use casemate_protocol::canonical::{CanonicalError, Reader, Writer};
 use casemate_protocol::identity::{ClusterId, Incarnation};
@@ -277,6 +279,22 @@ impl Keyring {
             .map_err(|_error: casemate_crypto::Error| SealError::Damaged)?;
         Ok(Opened { fields, plaintext })
     }
+}
+
+/// Returns where the fields stand in a sealed thing, without opening it: authentic only once it was opened.
+///
+/// # Errors
+/// [`CanonicalError`] if it is not a sealed thing.
+pub(crate) fn fields_of(sealed: &[u8]) -> Result<Range<usize>, CanonicalError> {
+    // Length of the header, the domain with its length, suite, purpose, cluster, incarnation, version, and the fields' own length.
+    const BEFORE: usize = 4 + 4 + DOMAIN.len() + 1 + 1 + 10 + 16 + 4 + 4;
+    let (length, rest) = sealed.split_first_chunk::<4>().ok_or(CanonicalError::Truncated)?;
+    let length = usize::try_from(u32::from_be_bytes(*length)).unwrap_or(usize::MAX);
+    let header = rest.get(..length).ok_or(CanonicalError::Truncated)?;
+    Reader::new(header, DOMAIN)?;
+    let end =
+        length.checked_add(4).filter(|end| *end >= BEFORE).ok_or(CanonicalError::Truncated)?;
+    Ok(BEFORE..end)
 }
 
 fn first_32(bytes: &[u8]) -> [u8; 32] {

@@ -92,10 +92,6 @@ impl Secrets {
         &self.root
     }
 
-    pub(crate) const fn identity(&self) -> &Secret {
-        &self.identity
-    }
-
     pub(crate) fn masking_keys(&self) -> impl Iterator<Item = (u32, &Secret)> {
         self.masking.iter().map(|(version, key)| (*version, key))
     }

@@ -43,6 +43,16 @@ impl State {
         self.cluster.as_ref().map_or_else(Settings::default, |cluster| cluster.settings.clone())
     }
 
+    /// Whether public objects are seen without a log-in.
+    pub(crate) fn public_objects(&self) -> bool {
+        self.cluster.as_ref().is_some_and(|cluster| cluster.settings.public_objects)
+    }
+
+    /// Whether the cluster is in FIPS mode.
+    pub(crate) fn fips_mode(&self) -> bool {
+        self.cluster.as_ref().is_none_or(|cluster| cluster.settings.fips_mode)
+    }
+
     /// Whether a log-in was ended.
     pub(crate) fn is_revoked(&self, log_in: LogInId) -> bool {
         self.revoked.get(&log_in).is_some()

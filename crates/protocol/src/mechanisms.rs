@@ -269,7 +269,6 @@ pub enum Mechanism {
     AesKeyWrapPad = 0x210a,
     AesKeyWrapKwp = 0x210b,
     HkdfDerive = 0x402a,
-    HkdfData = 0x402b,
     HkdfKeyGen = 0x402c,
 }
 
@@ -363,7 +362,6 @@ pub const MECHANISMS: &[MechanismRow] = &[
     MechanismRow { mechanism: Mechanism::AesKeyWrapPad, name: "CKM_AES_KEY_WRAP_PAD", key_types: AES, functions: F_CRYPT_WRAP, key_size_min: 16, key_size_max: 32, hash: None, parameter: ParameterForm::Iv, approved: Approved::Yes },
     MechanismRow { mechanism: Mechanism::AesKeyWrapKwp, name: "CKM_AES_KEY_WRAP_KWP", key_types: AES, functions: F_CRYPT_WRAP, key_size_min: 16, key_size_max: 32, hash: None, parameter: ParameterForm::Iv, approved: Approved::Yes },
     MechanismRow { mechanism: Mechanism::HkdfDerive, name: "CKM_HKDF_DERIVE", key_types: SECRETS_AES, functions: F_DERIVE, key_size_min: 1, key_size_max: 1024, hash: None, parameter: ParameterForm::Hkdf, approved: Approved::Yes },
-    MechanismRow { mechanism: Mechanism::HkdfData, name: "CKM_HKDF_DATA", key_types: SECRETS_AES, functions: F_DERIVE, key_size_min: 1, key_size_max: 1024, hash: None, parameter: ParameterForm::Hkdf, approved: Approved::Yes },
     MechanismRow { mechanism: Mechanism::HkdfKeyGen, name: "CKM_HKDF_KEY_GEN", key_types: HKDF, functions: F_GENERATE, key_size_min: 1, key_size_max: 1024, hash: None, parameter: ParameterForm::None, approved: Approved::Yes },
 ];
 

@@ -1,10 +1,4 @@
 //! An HSM in memory for tests: proposals are applied at once, jobs run in place, the log is a list.
-#![expect(
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::missing_panics_doc,
-    reason = "a test fails by a panic"
-)]
 
 use std::net::{IpAddr, Ipv4Addr};
 
@@ -46,6 +40,10 @@ pub(crate) struct Connection {
 pub(crate) fn expect_error(answer: Answer, error: Error) {
     let Answer::Error(found) = answer else { panic!("expected {error:?}, but it was done") };
     assert_eq!(Error::from(found), error);
+}
+
+pub(crate) fn expect_done(answer: Answer) {
+    assert!(matches!(answer, Answer::Done(_)), "{}", describe(&answer));
 }
 
 impl Hsm {

@@ -2,13 +2,11 @@
 //!
 //! A cluster of one without disk or network: proposals are applied at once, jobs run in place.
 
-mod one_hsm;
-
+use crate::one_hsm::{Hsm, PASSWORD, expect_error};
 use casemate_protocol::messages::{
     Activate, Answer, Ask, CreateUser, Empty, Initialize, Lifecycle, LogIn, NamedUser,
 };
 use casemate_protocol::{Error, Role};
-use one_hsm::{Hsm, PASSWORD, expect_error};
 
 fn log_in(user: &str, role: Role) -> Ask {
     Ask::LogIn(LogIn {

@@ -1,0 +1,467 @@
+//! Keys from outside: made, used, found, wrapped and destroyed, and what is refused.
+
+use crate::one_hsm::{Connection, Hsm, describe, expect_done, expect_error};
+use bytes::Bytes;
+use casemate_protocol::messages::{
+    Answer, Ask, DeriveKey, Ecdh, FindObjects, Gcm, GenerateKey, GenerateKeyPair, GetAttributes,
+    MadeObject, MechanismUse, ObjectAndTemplate, ObjectReference, Operation, Parameter, UnwrapKey,
+    Verify, WrapKey,
+};
+use casemate_protocol::{
+    Attribute, AttributeType, Curve, Error, KeyType, Mechanism, ObjectClass, Role, Template,
+};
+
+fn plain(mechanism: Mechanism) -> Option<MechanismUse> {
+    Some(MechanismUse { mechanism: mechanism.number(), parameter: None })
+}
+
+fn with(mechanism: Mechanism, parameter: Parameter) -> Option<MechanismUse> {
+    Some(MechanismUse { mechanism: mechanism.number(), parameter: Some(parameter) })
+}
+
+fn flags(flags: &[(AttributeType, bool)]) -> Template {
+    let attributes = flags.iter().map(|&(flag, value)| Attribute::flag(flag, value)).collect();
+    Template { attributes }
+}
+
+fn token() -> Template {
+    flags(&[(AttributeType::Token, true)])
+}
+
+struct User {
+    hsm: Hsm,
+    connection: Connection,
+}
+
+impl User {
+    fn new() -> Self {
+        let mut hsm = Hsm::active();
+        let connection = hsm.log_in("app", Role::CryptoUser);
+        Self { hsm, connection }
+    }
+
+    fn ask(&mut self, ask: Ask) -> Answer {
+        self.connection.ask(&mut self.hsm, ask)
+    }
+
+    fn made(&mut self, ask: Ask) -> ObjectReference {
+        match self.ask(ask) {
+            Answer::Made(MadeObject { object: Some(object), .. }) => object,
+            answer => panic!("{}", describe(&answer)),
+        }
+    }
+
+    fn pair(
+        &mut self,
+        mechanism: Mechanism,
+        public: Template,
+        private: Template,
+    ) -> (ObjectReference, ObjectReference) {
+        let request = GenerateKeyPair {
+            mechanism: plain(mechanism),
+            public: Some(public),
+            private: Some(private),
+        };
+        match self.ask(Ask::GenerateKeyPair(request)) {
+            Answer::PairMade(pair) => {
+                (pair.public.unwrap().object.unwrap(), pair.private.unwrap().object.unwrap())
+            }
+            answer => panic!("{}", describe(&answer)),
+        }
+    }
+
+    fn ec_pair(&mut self, curve: Curve) -> (ObjectReference, ObjectReference) {
+        let mechanism = match curve {
+            Curve::Ed25519 => Mechanism::EcEdwardsKeyPairGen,
+            Curve::X25519 => Mechanism::EcMontgomeryKeyPairGen,
+            _ => Mechanism::EcKeyPairGen,
+        };
+        let public = token().with(Attribute::new(AttributeType::EcParams, curve.ec_params()));
+        self.pair(
+            mechanism,
+            public,
+            flags(&[(AttributeType::Token, true), (AttributeType::Derive, true)]),
+        )
+    }
+
+    fn aes(&mut self, template: Template) -> ObjectReference {
+        let template = template.with(Attribute::number(AttributeType::ValueLen, 32));
+        self.made(Ask::GenerateKey(GenerateKey {
+            mechanism: plain(Mechanism::AesKeyGen),
+            template: Some(template),
+        }))
+    }
+
+    fn operate(
+        &mut self,
+        ask: fn(Operation) -> Ask,
+        key: &ObjectReference,
+        mechanism: Option<MechanismUse>,
+        data: &[u8],
+    ) -> Answer {
+        let operation = Operation {
+            key: Some(key.clone()),
+            mechanism,
+            data: Bytes::copy_from_slice(data),
+            part: 0,
+            state: Bytes::new(),
+        };
+        self.ask(ask(operation))
+    }
+
+    fn data(
+        &mut self,
+        ask: fn(Operation) -> Ask,
+        key: &ObjectReference,
+        mechanism: Option<MechanismUse>,
+        data: &[u8],
+    ) -> Vec<u8> {
+        match self.operate(ask, key, mechanism, data) {
+            Answer::Data(data) => data.data.to_vec(),
+            answer => panic!("{}", describe(&answer)),
+        }
+    }
+
+    fn verify(
+        &mut self,
+        key: &ObjectReference,
+        mechanism: Option<MechanismUse>,
+        data: &[u8],
+        signature: &[u8],
+    ) -> Answer {
+        let operation = Operation {
+            key: Some(key.clone()),
+            mechanism,
+            data: Bytes::copy_from_slice(data),
+            part: 0,
+            state: Bytes::new(),
+        };
+        self.ask(Ask::Verify(Verify {
+            operation: Some(operation),
+            signature: Bytes::copy_from_slice(signature),
+        }))
+    }
+
+    fn attribute(
+        &mut self,
+        object: &ObjectReference,
+        attribute: AttributeType,
+    ) -> Result<Vec<u8>, Error> {
+        let request =
+            GetAttributes { object: Some(object.clone()), attributes: vec![attribute.number()] };
+        let Answer::Attributes(mut found) = self.ask(Ask::GetAttributes(request)) else { panic!() };
+        let answer = found.attributes.remove(0);
+        answer.error.map_or(Ok(answer.value), |error| Err(error.into()))
+    }
+
+    fn find(&mut self, template: Template) -> Vec<u64> {
+        let request = FindObjects { template: Some(template), ..FindObjects::default() };
+        let Answer::Found(found) = self.ask(Ask::FindObjects(request)) else { panic!() };
+        found.numbers
+    }
+}
+
+#[test]
+fn every_curve_signs_and_verifies() {
+    let mut user = User::new();
+    for curve in [Curve::P224, Curve::P256, Curve::P384, Curve::P521, Curve::Secp256k1] {
+        let (public, private) = user.ec_pair(curve);
+        let signature = user.data(Ask::Sign, &private, plain(Mechanism::EcdsaSha256), &[7; 32]);
+        assert_eq!(signature.len(), 2 * curve.field_bytes());
+        let verified = user.verify(&public, plain(Mechanism::EcdsaSha256), &[7; 32], &signature);
+        expect_done(verified);
+        expect_error(
+            user.verify(&public, plain(Mechanism::EcdsaSha256), &[8; 32], &signature),
+            Error::SignatureInvalid,
+        );
+        expect_error(
+            user.verify(&public, plain(Mechanism::EcdsaSha256), &[8; 32], &signature[1..]),
+            Error::SignatureLength,
+        );
+        expect_error(
+            user.operate(Ask::Sign, &private, plain(Mechanism::EcdsaSha256), &[7; 31]),
+            Error::DataLength,
+        );
+    }
+    let (public, private) = user.ec_pair(Curve::Ed25519);
+    let signature = user.data(Ask::Sign, &private, plain(Mechanism::Eddsa), b"message");
+    expect_done(user.verify(&public, plain(Mechanism::Eddsa), b"message", &signature));
+}
+
+#[test]
+fn rsa_and_ml_dsa_sign() {
+    let mut user = User::new();
+    let bits = Attribute::number(AttributeType::ModulusBits, 2048);
+    let (public, private) = user.pair(Mechanism::RsaPkcsKeyPairGen, token().with(bits), token());
+    for mechanism in [Mechanism::Sha256RsaPkcs, Mechanism::RsaPkcs] {
+        let signature = user.data(Ask::Sign, &private, plain(mechanism), &[7; 32]);
+        expect_done(user.verify(&public, plain(mechanism), &[7; 32], &signature));
+    }
+    let secret = user.data(Ask::Encrypt, &public, plain(Mechanism::RsaPkcs), b"secret");
+    assert_eq!(user.data(Ask::Decrypt, &private, plain(Mechanism::RsaPkcs), &secret), b"secret");
+    assert_eq!(
+        user.attribute(&private, AttributeType::Modulus),
+        user.attribute(&public, AttributeType::Modulus)
+    );
+    let set = Attribute::number(AttributeType::ParameterSet, 2);
+    let (public, private) = user.pair(Mechanism::MlDsaKeyPairGen, token().with(set), token());
+    let signature = user.data(Ask::Sign, &private, plain(Mechanism::MlDsa), b"message");
+    expect_done(user.verify(&public, plain(Mechanism::MlDsa), b"message", &signature));
+}
+
+#[test]
+fn aes_encrypts_as_token_and_session_key() {
+    let mut user = User::new();
+    for template in [token(), Template::default()] {
+        let key = user.aes(template);
+        let iv = |bytes| with(Mechanism::AesCbcPad, Parameter::Iv(bytes));
+        let sealed = user.data(Ask::Encrypt, &key, iv(vec![1; 16]), b"some plaintext");
+        assert_eq!(user.data(Ask::Decrypt, &key, iv(vec![1; 16]), &sealed), b"some plaintext");
+        expect_error(
+            user.operate(Ask::Encrypt, &key, iv(vec![1; 15]), b"x"),
+            Error::MechanismParameterInvalid(0x1085),
+        );
+        let gcm = |iv: Vec<u8>| {
+            with(Mechanism::AesGcm, Parameter::Gcm(Gcm { iv, aad: vec![5], tag_bits: 128 }))
+        };
+        let Answer::Data(sealed) = user.operate(Ask::Encrypt, &key, gcm(vec![]), b"plain") else {
+            panic!()
+        };
+        assert_eq!(sealed.iv.len(), 12);
+        assert_eq!(user.data(Ask::Decrypt, &key, gcm(sealed.iv.to_vec()), &sealed.data), b"plain");
+        let mut damaged = sealed.data.to_vec();
+        damaged[0] ^= 1;
+        expect_error(
+            user.operate(Ask::Decrypt, &key, gcm(sealed.iv.to_vec()), &damaged),
+            Error::EncryptedDataInvalid,
+        );
+    }
+}
+
+#[test]
+fn a_cmac_in_parts_is_that_of_the_whole() {
+    let mut user = User::new();
+    let key = user.aes(token());
+    let whole = user.data(Ask::Sign, &key, plain(Mechanism::AesCmac), b"a message of some length");
+    let mut part = |part, data: &'static [u8], state| {
+        let operation = Operation {
+            key: Some(key.clone()),
+            mechanism: plain(Mechanism::AesCmac),
+            data: data.into(),
+            part,
+            state,
+        };
+        let Answer::Data(data) = user.ask(Ask::Sign(operation)) else { panic!() };
+        data
+    };
+    let first = part(1, b"a message", Bytes::new());
+    let middle = part(2, b" of some", first.state);
+    assert_eq!(part(3, b" length", middle.state).data, whole);
+}
+
+#[test]
+fn secrets_do_not_show_and_rights_are_not_raised() {
+    let mut user = User::new();
+    let key = user.aes(token());
+    expect(user.attribute(&key, AttributeType::Value), Error::AttributeSensitive(0x11));
+    let mut set = |flag, value| {
+        let request = ObjectAndTemplate {
+            object: Some(key.clone()),
+            template: Some(flags(&[(flag, value)])),
+        };
+        user.ask(Ask::SetAttributes(request))
+    };
+    expect_error(set(AttributeType::Sensitive, false), Error::AttributeReadOnly(0x103));
+    expect_error(set(AttributeType::Extractable, true), Error::AttributeReadOnly(0x162));
+    expect_done(set(AttributeType::Encrypt, false));
+    let iv = with(Mechanism::AesCbcPad, Parameter::Iv(vec![0; 16]));
+    expect_error(user.operate(Ask::Encrypt, &key, iv, b"x"), Error::KeyFunctionNotPermitted(0x104));
+    let open = flags(&[(AttributeType::Sensitive, false), (AttributeType::Extractable, true)]);
+    let visible = user.aes(open);
+    assert_eq!(user.attribute(&visible, AttributeType::Value).map(|value| value.len()), Ok(32));
+}
+
+fn expect(found: Result<Vec<u8>, Error>, error: Error) {
+    assert_eq!(found, Err(error));
+}
+
+#[test]
+fn keys_are_found_by_label_id_and_class_by_their_owner_alone() {
+    let mut user = User::new();
+    let label = |text: &str| Attribute::new(AttributeType::Label, text.as_bytes());
+    let first = user.aes(token().with(label("one")).with(Attribute::new(AttributeType::Id, [1])));
+    let second = user.aes(token().with(label("two")));
+    let one = Template::default().with(label("one"));
+    assert_eq!(user.find(one.clone()), [first.number]);
+    assert_eq!(
+        user.find(Template::default().with(Attribute::new(AttributeType::Id, [1]))),
+        [first.number]
+    );
+    let secret = Attribute::number(AttributeType::Class, ObjectClass::SecretKey.number());
+    assert_eq!(user.find(Template::default().with(secret)), [first.number, second.number]);
+    assert_eq!(
+        user.find(Template::default().with(Attribute::number(AttributeType::Class, 0x8000_0001))),
+        []
+    );
+    user.hsm.create_user("other", Role::CryptoUser);
+    let mut other = user.hsm.log_in("other", Role::CryptoUser);
+    let request = FindObjects { template: Some(one), ..FindObjects::default() };
+    let Answer::Found(found) = other.ask(&mut user.hsm, Ask::FindObjects(request)) else {
+        panic!()
+    };
+    assert_eq!(found.numbers, []);
+    let sign = Operation {
+        key: Some(first.clone()),
+        mechanism: plain(Mechanism::AesCmac),
+        ..Operation::default()
+    };
+    expect_error(other.ask(&mut user.hsm, Ask::Sign(sign)), Error::KeyHandleInvalid);
+    expect_error(
+        other.ask(&mut user.hsm, Ask::DestroyObject(first.clone())),
+        Error::ObjectNotFound,
+    );
+    expect_done(user.ask(Ask::DestroyObject(first.clone())));
+    expect_error(user.ask(Ask::DestroyObject(first)), Error::ObjectNotFound);
+}
+
+#[test]
+fn session_keys_are_void_elsewhere_and_after_their_end() {
+    let mut user = User::new();
+    let key = user.aes(Template::default());
+    let mac = |key: &ObjectReference| {
+        Ask::Sign(Operation {
+            key: Some(key.clone()),
+            mechanism: plain(Mechanism::AesCmac),
+            ..Operation::default()
+        })
+    };
+    assert!(matches!(user.ask(mac(&key)), Answer::Data(_)));
+    let mut second = user.hsm.log_in("app", Role::CryptoUser);
+    expect_error(second.ask(&mut user.hsm, mac(&key)), Error::SessionKeyVoid);
+    let mut damaged = key.session.to_vec();
+    *damaged.last_mut().unwrap() ^= 1;
+    let damaged = ObjectReference { number: 0, session: damaged.into() };
+    expect_error(user.ask(mac(&damaged)), Error::SessionKeyVoid);
+    expect_done(user.ask(Ask::DestroyObject(key.clone())));
+    expect_error(user.ask(mac(&key)), Error::SessionKeyVoid);
+}
+
+#[test]
+fn keys_are_wrapped_and_unwrapped() {
+    let mut user = User::new();
+    let wrapping = user.aes(flags(&[(AttributeType::Wrap, true), (AttributeType::Unwrap, true)]));
+    let fixed = user.aes(token());
+    let wrap = |key: &ObjectReference| {
+        Ask::WrapKey(WrapKey {
+            wrapping_key: Some(wrapping.clone()),
+            mechanism: plain(Mechanism::AesKeyWrapKwp),
+            key: Some(key.clone()),
+        })
+    };
+    expect_error(user.ask(wrap(&fixed)), Error::KeyUnextractable);
+    let public = token().with(Attribute::new(AttributeType::EcParams, Curve::P256.ec_params()));
+    let (public, private) = user.pair(
+        Mechanism::EcKeyPairGen,
+        public,
+        flags(&[(AttributeType::Token, true), (AttributeType::Extractable, true)]),
+    );
+    let Answer::Data(wrapped) = user.ask(wrap(&private)) else { panic!() };
+    let template = flags(&[(AttributeType::Token, true)])
+        .with(Attribute::number(AttributeType::Class, ObjectClass::PrivateKey.number()))
+        .with(Attribute::number(AttributeType::KeyType, KeyType::Ec.number()));
+    let unwrap = |wrapped: Bytes| {
+        Ask::UnwrapKey(UnwrapKey {
+            unwrapping_key: Some(wrapping.clone()),
+            mechanism: plain(Mechanism::AesKeyWrapKwp),
+            wrapped,
+            template: Some(template.clone()),
+        })
+    };
+    let again = user.made(unwrap(wrapped.data.clone()));
+    let signature = user.data(Ask::Sign, &again, plain(Mechanism::Ecdsa), &[1; 32]);
+    expect_done(user.verify(&public, plain(Mechanism::Ecdsa), &[1; 32], &signature));
+    assert_eq!(user.attribute(&again, AttributeType::NeverExtractable), Ok(vec![0]));
+    let mut damaged = wrapped.data.to_vec();
+    damaged[3] ^= 1;
+    expect_error(user.ask(unwrap(damaged.into())), Error::WrappedKeyInvalid);
+}
+
+#[test]
+fn two_sides_derive_the_same_key() {
+    let mut user = User::new();
+    for curve in [Curve::P256, Curve::X25519] {
+        let (public_a, private_a) = user.ec_pair(curve);
+        let (public_b, private_b) = user.ec_pair(curve);
+        let mut derive = |private: ObjectReference, public: ObjectReference| {
+            let public = user.attribute(&public, AttributeType::EcPoint).unwrap();
+            let template =
+                flags(&[(AttributeType::Sensitive, false), (AttributeType::Extractable, true)])
+                    .with(Attribute::number(AttributeType::ValueLen, 32));
+            let key = user.made(Ask::DeriveKey(DeriveKey {
+                base_key: Some(private),
+                mechanism: with(
+                    Mechanism::Ecdh1Derive,
+                    Parameter::Ecdh(Ecdh { kdf: 6, shared: vec![], public }),
+                ),
+                template: Some(template),
+            }));
+            user.attribute(&key, AttributeType::Value).unwrap()
+        };
+        assert_eq!(derive(private_a, public_b), derive(private_b, public_a));
+    }
+}
+
+#[test]
+fn a_kem_gives_both_sides_one_key() {
+    let mut user = User::new();
+    let set = Attribute::number(AttributeType::ParameterSet, 2);
+    let (public, private) = user.pair(Mechanism::MlKemKeyPairGen, token().with(set), token());
+    let template = flags(&[(AttributeType::Sensitive, false), (AttributeType::Extractable, true)]);
+    let request = DeriveKey {
+        base_key: Some(public),
+        mechanism: plain(Mechanism::MlKem),
+        template: Some(template.clone()),
+    };
+    let Answer::Encapsulated(made) = user.ask(Ask::Encapsulate(request)) else { panic!() };
+    let request = UnwrapKey {
+        unwrapping_key: Some(private),
+        mechanism: plain(Mechanism::MlKem),
+        wrapped: made.ciphertext,
+        template: Some(template),
+    };
+    let theirs = user.made(Ask::Decapsulate(request));
+    let ours = made.made.unwrap().object.unwrap();
+    assert_eq!(
+        user.attribute(&ours, AttributeType::Value),
+        user.attribute(&theirs, AttributeType::Value)
+    );
+}
+
+#[test]
+fn a_restart_keeps_every_key_usable() {
+    let mut user = User::new();
+    let (public, private) = user.ec_pair(Curve::P256);
+    for snapshot in [false, true] {
+        let mut hsm = user.hsm.restart(snapshot);
+        let connection = hsm.log_in("app", Role::CryptoUser);
+        let mut again = User { hsm, connection };
+        let signature = again.data(Ask::Sign, &private, plain(Mechanism::Ecdsa), &[1; 32]);
+        expect_done(user.verify(&public, plain(Mechanism::Ecdsa), &[1; 32], &signature));
+    }
+}
+
+#[test]
+fn an_admin_uses_no_key() {
+    let mut user = User::new();
+    let (_, private) = user.ec_pair(Curve::P256);
+    let mut admin = user.hsm.log_in("admin", Role::Admin);
+    let sign = Operation {
+        key: Some(private),
+        mechanism: plain(Mechanism::Ecdsa),
+        data: Bytes::from_static(&[1; 32]),
+        ..Operation::default()
+    };
+    expect_error(admin.ask(&mut user.hsm, Ask::Sign(sign)), Error::RoleRefused);
+    let generate = GenerateKey { mechanism: plain(Mechanism::AesKeyGen), template: None };
+    expect_error(admin.ask(&mut user.hsm, Ask::GenerateKey(generate)), Error::RoleRefused);
+}
