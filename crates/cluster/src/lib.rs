@@ -1,1 +1,30 @@
-//! stub
+//! Replicas of the module: Raft (openraft), the log and snapshots on disk.
+//!
+//! ```text
+//! hsmd ──propose──▶ Cluster ──▶ openraft ──append──▶ log store ──▶ one writer thread ──▶ Disk
+//!                     ▲             │                               (one fsync for many)
+//!                     └── reply ── apply ──▶ Replica (the module's Applier)
+//! ```
+//!
+//! A cluster of one is Raft with one voter, so that more members are more of the same and not a second mechanism. What
+//! is written is opaque here: sealed commands and sealed chunks. An entry is acknowledged when it is on disk. The
+//! disk is a trait ([`disk::Disk`]), so that tests tear, lose and refuse writes; the store on it is ours, append-only, small
+//! (docs/decisions/0001-store.md says why). Raft runs on its own runtime and threads: load of
+//! cryptography does not delay it.
+#![forbid(unsafe_code)]
+
+mod cluster;
+pub mod disk;
+mod log_storage;
+mod record;
+mod replica;
+pub mod simulated_disk;
+mod state_machine;
+mod store;
+pub mod testing;
+mod writer;
+
+pub use cluster::{Cluster, Committed, Config, Done, ProposeError, Status};
+pub use replica::{Replica, ReplicaError};
+pub use store::StoreError;
+pub use writer::WriteHealth;

@@ -1,0 +1,41 @@
+//! Hooks for tests: named points at which the process kills itself, and a planted bug.
+//!
+//! Without the feature `testing` all of it compiles to nothing.
+
+/// The points, in the order in which a write and a snapshot pass them.
+pub const POINTS: [&str; 8] = [
+    "before-append",
+    "after-append",
+    "after-sync",
+    "after-acknowledge",
+    "snapshot-begun",
+    "snapshot-written",
+    "snapshot-renamed",
+    "segments-removed",
+];
+
+/// Passes a point: the process dies here by SIGKILL if `CASEMATE_KILL_POINT` is `NAME:N` and this is the N-th time.
+#[cfg(feature = "testing")]
+pub fn pass(point: &'static str) {
+    use std::sync::atomic::{AtomicU64, Ordering};
+    static PASSED: AtomicU64 = AtomicU64::new(0);
+    let Ok(wanted) = std::env::var("CASEMATE_KILL_POINT") else { return };
+    let Some((name, times)) = wanted.split_once(':') else { return };
+    if name == point && PASSED.fetch_add(1, Ordering::SeqCst) + 1 == times.parse().unwrap_or(1) {
+        let id = std::process::id().to_string();
+        // Killed like a power switch: no handler of ours runs.
+        drop(std::process::Command::new("kill").args(["-KILL", &id]).status());
+        std::thread::park();
+    }
+}
+
+/// Passes a point.
+#[cfg(not(feature = "testing"))]
+pub const fn pass(_point: &'static str) {}
+
+/// The planted bug: whether writes are acknowledged before they are synced. Only in a build
+/// with the feature, by `CASEMATE_ACKNOWLEDGE_EARLY`.
+#[must_use]
+pub fn acknowledges_early() -> bool {
+    cfg!(feature = "testing") && std::env::var_os("CASEMATE_ACKNOWLEDGE_EARLY").is_some()
+}

@@ -1,0 +1,270 @@
+//! The one thread that writes: takes whatever waits, appends it at once and makes it durable by one fsync.
+//!
+//! A full disk is not an error for Raft: the thread takes back what was written in part, says that writes are refused
+//! ([`WriteHealth::Full`]), and tries again until there is room. After a failed fsync nobody knows what is on
+//! the disk: writes are refused for good ([`WriteHealth::Failed`]), and the keys go on being used from memory.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use openraft::{LogId, Vote};
+
+use crate::disk::Disk;
+use crate::record;
+use crate::store::{Contents, Kind, SEGMENT_MAGIC, encode, segment_name};
+use crate::testing;
+
+/// Bytes after which a segment is closed.
+const SEGMENT_BYTES: usize = 64 << 20;
+const FULL_DISK_RETRY: Duration = Duration::from_millis(200);
+
+/// Whether changes can be written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WriteHealth {
+    /// Yes.
+    Ok = 0,
+    /// No room; it goes on by itself when there is.
+    Full = 1,
+    /// The disk failed; it stays so until the daemon is started again.
+    Failed = 2,
+}
+
+pub(crate) type Done = Box<dyn FnOnce(io::Result<()>) + Send>;
+
+/// What waits for the thread.
+pub(crate) enum Job {
+    /// Records to append, each a kind and a payload; `last_index` is the highest entry among them.
+    Append { records: Vec<(Kind, Vec<u8>)>, last_index: u64, done: Done },
+    /// A new vote.
+    Vote { vote: Vote<u64>, done: Done },
+    /// Entries up to this one are covered by a snapshot: older segments go.
+    Purge { purged: LogId<u64> },
+}
+
+/// The health, shared with whoever asks.
+#[derive(Default)]
+pub(crate) struct Health(AtomicU8);
+
+impl Health {
+    pub(crate) fn get(&self) -> WriteHealth {
+        match self.0.load(Ordering::Relaxed) {
+            0 => WriteHealth::Ok,
+            1 => WriteHealth::Full,
+            _ => WriteHealth::Failed,
+        }
+    }
+
+    fn set(&self, health: WriteHealth) {
+        let before = self.0.swap(health as u8, Ordering::Relaxed);
+        if before != health as u8 {
+            tracing::warn!(?health, "the state of the disk changed");
+        }
+    }
+}
+
+struct Writer {
+    disk: Arc<dyn Disk>,
+    health: Arc<Health>,
+    segment: u64,
+    /// Bytes of the segment that are durable.
+    length: u64,
+    sequence: u64,
+    segments: BTreeMap<u64, u64>,
+    vote: Option<Vote<u64>>,
+    purged: Option<LogId<u64>>,
+}
+
+/// Starts the thread behind the contents that were read.
+///
+/// # Errors
+/// If the thread or the first segment cannot be made.
+pub(crate) fn start(
+    disk: Arc<dyn Disk>,
+    contents: &Contents,
+) -> io::Result<(Sender<Job>, Arc<Health>, JoinHandle<()>)> {
+    let health = Arc::new(Health::default());
+    let mut writer = Writer {
+        disk,
+        health: Arc::clone(&health),
+        segment: contents.segment,
+        length: 0,
+        sequence: contents.next_sequence,
+        segments: contents.segments.clone(),
+        vote: contents.vote,
+        purged: contents.purged,
+    };
+    if contents.segments.contains_key(&contents.segment) {
+        writer.length =
+            u64::try_from(writer.disk.read(&segment_name(contents.segment))?.len()).unwrap_or(0);
+    } else {
+        writer.begin_segment(contents.segment.max(1))?;
+    }
+    let (sender, receiver) = channel();
+    let thread = std::thread::Builder::new().name("casemate-writer".to_owned());
+    let handle = thread.spawn(move || writer.run(&receiver))?;
+    Ok((sender, health, handle))
+}
+
+impl Writer {
+    /// Begins a segment with what the older ones need not be read for: the vote and the purge mark.
+    fn begin_segment(&mut self, number: u64) -> io::Result<()> {
+        let name = segment_name(number);
+        let mut bytes = record::file_header(SEGMENT_MAGIC);
+        self.sequence = 1;
+        if let Some(vote) = &self.vote {
+            record::write(&mut bytes, Kind::Vote as u8, self.sequence, &encode(vote)?);
+            self.sequence += 1;
+        }
+        if let Some(purged) = &self.purged {
+            record::write(&mut bytes, Kind::Purge as u8, self.sequence, &encode(purged)?);
+            self.sequence += 1;
+        }
+        self.disk.append(&name, &bytes)?;
+        self.disk.sync(&name)?;
+        self.disk.sync_directory()?;
+        self.segment = number;
+        self.length = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
+        self.segments.insert(number, 0);
+        Ok(())
+    }
+
+    fn run(mut self, jobs: &Receiver<Job>) {
+        while let Ok(first) = jobs.recv() {
+            let mut batch = vec![first];
+            batch.extend(jobs.try_iter());
+            self.write(batch);
+        }
+    }
+
+    fn write(&mut self, batch: Vec<Job>) {
+        let mut bytes = Vec::new();
+        let mut waiting: Vec<Done> = Vec::new();
+        let mut highest = 0;
+        let mut purge = None;
+        let sequence = self.sequence;
+        for job in batch {
+            match job {
+                Job::Append { records, last_index, done } => {
+                    for (kind, payload) in records {
+                        record::write(&mut bytes, kind as u8, self.sequence, &payload);
+                        self.sequence += 1;
+                    }
+                    highest = highest.max(last_index);
+                    waiting.push(done);
+                }
+                Job::Vote { vote, done } => match encode(&vote) {
+                    Ok(payload) => {
+                        record::write(&mut bytes, Kind::Vote as u8, self.sequence, &payload);
+                        self.sequence += 1;
+                        self.vote = Some(vote);
+                        waiting.push(done);
+                    }
+                    Err(error) => done(Err(error)),
+                },
+                Job::Purge { purged } => purge = Some(purged),
+            }
+        }
+        if !bytes.is_empty() {
+            if testing::acknowledges_early() {
+                waiting.drain(..).for_each(|done| done(Ok(())));
+            }
+            let result = self.make_durable(&bytes);
+            if result.is_err() {
+                self.sequence = sequence;
+            }
+            for done in waiting {
+                done(
+                    result
+                        .as_ref()
+                        .map(|&()| ())
+                        .map_err(|error| io::Error::new(error.kind(), error.to_string())),
+                );
+            }
+            testing::pass("after-acknowledge");
+        }
+        let entry = self.segments.entry(self.segment).or_default();
+        *entry = (*entry).max(highest);
+        if let Some(purged) = purge
+            && let Err(error) = self.purge(purged)
+        {
+            // What is covered by a snapshot may stay: the next purge tries again.
+            tracing::warn!(%error, "old segments could not be removed");
+        }
+    }
+
+    /// Appends and syncs; on a full disk it takes the part back and tries again until there is room.
+    fn make_durable(&mut self, bytes: &[u8]) -> io::Result<()> {
+        if self.health.get() == WriteHealth::Failed {
+            return Err(io::Error::other("the disk failed before"));
+        }
+        let name = segment_name(self.segment);
+        loop {
+            testing::pass("before-append");
+            let appended = self.disk.append(&name, bytes);
+            testing::pass("after-append");
+            let written = appended.and_then(|()| match self.disk.sync(&name) {
+                // Some file systems find out at the fsync that there is no room; all else is a failed disk.
+                Err(error) if !is_full(&error) => Err(self.failed(error)),
+                synced => synced,
+            });
+            match written {
+                Ok(()) => break,
+                Err(error) if is_full(&error) => {
+                    self.health.set(WriteHealth::Full);
+                    self.disk.truncate(&name, self.length).map_err(|error| self.failed(error))?;
+                    std::thread::sleep(FULL_DISK_RETRY);
+                }
+                Err(error) => return Err(self.failed(error)),
+            }
+        }
+        testing::pass("after-sync");
+        self.health.set(WriteHealth::Ok);
+        self.length = self.length.saturating_add(u64::try_from(bytes.len()).unwrap_or(u64::MAX));
+        Ok(())
+    }
+
+    fn failed(&self, error: io::Error) -> io::Error {
+        if !is_full(&error) {
+            self.health.set(WriteHealth::Failed);
+        }
+        error
+    }
+
+    fn purge(&mut self, purged: LogId<u64>) -> io::Result<()> {
+        self.purged = self.purged.max(Some(purged));
+        if self.length > u64::try_from(SEGMENT_BYTES).unwrap_or(u64::MAX)
+            || self.segments.len() == 1
+        {
+            self.begin_segment(self.segment.saturating_add(1))?;
+        } else {
+            let mut bytes = Vec::new();
+            record::write(&mut bytes, Kind::Purge as u8, self.sequence, &encode(&purged)?);
+            self.make_durable(&bytes)?;
+            self.sequence += 1;
+        }
+        let current = self.segment;
+        let covered =
+            |(number, highest): (&u64, &u64)| *number != current && *highest <= purged.index;
+        let old: Vec<u64> = self
+            .segments
+            .iter()
+            .take_while(|entry| covered(*entry))
+            .map(|(number, _)| *number)
+            .collect();
+        for number in old {
+            self.disk.remove(&segment_name(number))?;
+            self.segments.remove(&number);
+        }
+        testing::pass("segments-removed");
+        self.disk.sync_directory()
+    }
+}
+
+fn is_full(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+}
