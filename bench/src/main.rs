@@ -1,0 +1,162 @@
+//! The benchmark: how far Casemate is from the limit of the machine, and from what people use now.
+//!
+//! One driver for any PKCS#11 module. It measures raw AWS-LC in process, Casemate over TLS,
+//! SoftHSM2 in process and SoftHSM2 behind p11-kit's remoting, in one run on the same cores, and
+//! prints one table with the goals and whether each was met. See `README.md` for how to read it.
+#![deny(unsafe_code)]
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "printing is its purpose")]
+
+mod document;
+mod error;
+#[expect(unsafe_code, reason = "calls C libraries, as the applications do that it stands for")]
+mod ffi;
+mod goals;
+mod limit;
+mod load;
+mod module;
+mod operation;
+mod process;
+mod results;
+mod systems;
+mod table;
+mod worker;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::error::Error;
+use crate::load::Shape;
+use crate::operation::Operation;
+use crate::results::Results;
+use crate::systems::{Name, System};
+use crate::table::Circumstances;
+
+/// Measures Casemate beside raw AWS-LC and SoftHSM2, and prints one table.
+#[derive(Parser)]
+#[command(name = "casemate-bench")]
+struct Arguments {
+    /// Run every benchmark once, judge nothing: shows that all of them work
+    #[arg(long)]
+    quick: bool,
+    /// Measure only these systems
+    #[arg(long, value_delimiter = ',', value_name = "SYSTEMS")]
+    only: Vec<Name>,
+    /// Measure only these operations
+    #[arg(long, value_delimiter = ',')]
+    operations: Vec<Operation>,
+    /// Numbers of threads
+    #[arg(long, value_delimiter = ',', default_values_t = [1, 2, 8, 32, 128])]
+    threads: Vec<usize>,
+    /// Seconds per cell and round
+    #[arg(long, default_value_t = 1.0)]
+    seconds: f64,
+    /// Rounds; the table shows the median
+    #[arg(long, default_value_t = 3)]
+    rounds: usize,
+    /// Put the table into this document, between its markers
+    #[arg(long, value_name = "FILE")]
+    write: Option<PathBuf>,
+    #[command(subcommand)]
+    part: Option<Part>,
+}
+
+/// What the driver starts itself as.
+#[derive(clap::Subcommand)]
+enum Part {
+    /// Measures one system, as the driver asks on standard input
+    #[command(hide = true)]
+    Worker,
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let outcome = match arguments.part {
+        Some(Part::Worker) => worker::serve(),
+        None => drive(&arguments),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("casemate-bench: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn drive(arguments: &Arguments) -> Result<(), Error> {
+    let how = circumstances(arguments);
+    let mut systems = Vec::new();
+    for name in chosen(&arguments.only, &Name::ALL) {
+        eprintln!("starting {}", name.text());
+        systems.push(System::start(name)?);
+    }
+    let operations = chosen(&arguments.operations, &Operation::ALL);
+    let mut results = Results::default();
+    for round in 1..=how.rounds {
+        for &operation in &operations {
+            eprintln!("round {round} of {}: {}", how.rounds, operation.name());
+            measure_row(&mut systems, operation, &how, &mut results)?;
+        }
+    }
+    drop(systems);
+    let goals = if arguments.quick { Vec::new() } else { goals::judge(&results) };
+    let text = table::render(&results, &goals, &how);
+    print!("{text}");
+    arguments.write.as_deref().map_or(Ok(()), |path| document::write(path, &text))
+}
+
+/// Measures one operation at each thread count, the systems in turn.
+fn measure_row(
+    systems: &mut [System],
+    operation: Operation,
+    how: &Circumstances,
+    results: &mut Results,
+) -> Result<(), Error> {
+    for &threads in &how.threads {
+        if !worth_measuring(operation, threads) {
+            continue;
+        }
+        let shape = Shape { threads, milliseconds: how.milliseconds };
+        for system in systems.iter_mut() {
+            let cell = system.measure(operation, shape)?;
+            results.add(operation, threads, system.name, cell);
+        }
+    }
+    Ok(())
+}
+
+/// Slow operations and searches say all they have to say at few thread counts.
+const fn worth_measuring(operation: Operation, threads: usize) -> bool {
+    match operation {
+        Operation::SignRsa4096 | Operation::Create | Operation::FindLabel | Operation::FindId => {
+            matches!(threads, 1 | 32)
+        }
+        Operation::Empty
+        | Operation::SignP256
+        | Operation::SignP384
+        | Operation::SignRsa2048
+        | Operation::Gcm16K => true,
+    }
+}
+
+fn circumstances(arguments: &Arguments) -> Circumstances {
+    let threads = arguments.threads.clone();
+    if arguments.quick {
+        return Circumstances { milliseconds: 0, rounds: 1, threads };
+    }
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "the conversion saturates, and nobody measures for an age"
+    )]
+    let milliseconds = (arguments.seconds * 1000.0).max(1.0) as u64;
+    Circumstances { milliseconds, rounds: arguments.rounds.max(1), threads }
+}
+
+/// Returns what was asked for, in the order of the table, or everything.
+fn chosen<T: Copy + PartialEq>(asked: &[T], all: &[T]) -> Vec<T> {
+    let wanted = |item: &&T| asked.is_empty() || asked.contains(item);
+    all.iter().filter(wanted).copied().collect()
+}
