@@ -1,2 +1,60 @@
-//! stub
-fn main() {}
+//! `casemate-hsmd`: the daemon of one HSM.
+//!
+//! ```text
+//! configuration ─▶ log ─▶ secrets ─▶ module (hsm) ─▶ cluster ─▶ hardening ─▶ server (workers, pool)
+//! ```
+//!
+//! One process is one HSM: no HTTP, no SQL, no shell, no key material outside its memory. Exit codes: 0 stopped,
+//! 1 failed, 2 wrong configuration, 3 damaged data, 4 directory in use, 5 data of a newer version.
+#![forbid(unsafe_code)]
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+mod configuration;
+mod hardening;
+mod log;
+mod notify;
+mod sealing_provider;
+mod server;
+mod start;
+mod tls;
+
+use configuration::Configuration;
+use start::StartError;
+
+const USAGE: &str = "usage: casemate-hsmd [--config FILE]    (default: /etc/casemate/hsmd.toml)";
+
+fn config_path() -> Option<PathBuf> {
+    let mut arguments = std::env::args_os().skip(1);
+    match (arguments.next(), arguments.next(), arguments.next()) {
+        (None, ..) => Some(PathBuf::from("/etc/casemate/hsmd.toml")),
+        (Some(flag), Some(path), None) if flag == "--config" => Some(PathBuf::from(path)),
+        _ => None,
+    }
+}
+
+#[expect(clippy::print_stderr, reason = "before the log is set up there is nowhere else to say it")]
+fn main() -> ExitCode {
+    let Some(path) = config_path() else {
+        eprintln!("{USAGE}");
+        return ExitCode::from(2);
+    };
+    let configuration = match Configuration::load(&path) {
+        Ok(configuration) => configuration,
+        Err(error) => {
+            eprintln!("casemate-hsmd: {error}");
+            return ExitCode::from(2);
+        }
+    };
+    log::start(&configuration);
+    match start::run(&configuration) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            let chain = log::chain(&error);
+            tracing::error!("{chain}");
+            eprintln!("casemate-hsmd: {chain}");
+            ExitCode::from(StartError::exit_code(&error))
+        }
+    }
+}

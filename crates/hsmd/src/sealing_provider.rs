@@ -1,0 +1,164 @@
+//! The module's secrets at rest: a file of the data directory, in the clear or under a passphrase.
+//!
+//! | provider | stolen disk | host root, off-line | another program on the host |
+//! | --- | --- | --- | --- |
+//! | `file` | opens it | opens it | only as the daemon's user or root |
+//! | `passphrase` | does not open it | if the passphrase lies there, too | likewise |
+//!
+//! The file is replaced whole: written under another name, synced, renamed.
+
+use std::fs::OpenOptions;
+use std::io::{self, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+
+use casemate_crypto::{Hash, Secret, aes, kdf, random};
+use casemate_protocol::canonical::{CanonicalError, Reader, Writer};
+
+use crate::configuration::Sealing;
+
+const FILE: &str = "module.sealed";
+const DOMAIN: &str = "casemate/module-secrets/v1";
+const ROUNDS: u32 = 600_000;
+const PLAIN: u8 = 0;
+const PASSPHRASE: u8 = 1;
+
+/// Why the secrets cannot be read or written.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum SealingError {
+    #[error("the module's secrets cannot be read or written")]
+    Io(#[from] io::Error),
+    #[error("the module's secrets are damaged")]
+    Damaged,
+    #[error("the module's secrets are sealed by another provider than `sealing.provider` says")]
+    OtherProvider,
+    #[error("the passphrase is wrong, or the module's secrets are damaged")]
+    WrongPassphrase,
+    #[error("the passphrase file {path} cannot be read or is empty")]
+    NoPassphrase { path: PathBuf },
+}
+
+impl From<CanonicalError> for SealingError {
+    fn from(_: CanonicalError) -> Self {
+        Self::Damaged
+    }
+}
+
+/// Reads and writes the secrets.
+pub(crate) struct SealingProvider {
+    directory: PathBuf,
+    passphrase: Option<Secret>,
+}
+
+impl SealingProvider {
+    /// Reads the passphrase, if there is one: afterwards its file is out of reach.
+    pub(crate) fn new(directory: &Path, sealing: &Sealing) -> Result<Self, SealingError> {
+        let passphrase = match sealing {
+            Sealing::File => None,
+            Sealing::Passphrase { file } => {
+                let missing = || SealingError::NoPassphrase { path: file.clone() };
+                let text = std::fs::read(file).map_err(|_error: io::Error| missing())?;
+                let text = Secret::from_vec(text);
+                let trimmed = text.expose().trim_ascii_end();
+                if trimmed.is_empty() {
+                    return Err(missing());
+                }
+                Some(Secret::from_slice(trimmed))
+            }
+        };
+        Ok(Self { directory: directory.to_owned(), passphrase })
+    }
+
+    /// Returns the name that the status shows.
+    pub(crate) const fn name(&self) -> &'static str {
+        if self.passphrase.is_some() { "passphrase" } else { "file" }
+    }
+
+    /// Reads the secrets; none if there are none yet.
+    pub(crate) fn read(&self) -> Result<Option<Secret>, SealingError> {
+        let bytes = match std::fs::read(self.directory.join(FILE)) {
+            Ok(bytes) => Secret::from_vec(bytes),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(error.into()),
+        };
+        let mut reader = Reader::new(bytes.expose(), DOMAIN)?;
+        let secrets = match (reader.u8()?, &self.passphrase) {
+            (PLAIN, None) => Secret::from_slice(reader.bytes()?),
+            (PASSPHRASE, Some(passphrase)) => {
+                let salt: [u8; 32] = reader.fixed()?;
+                let rounds = reader.u32()?;
+                let key = derive(passphrase, &salt, rounds)?;
+                let opened = aes::open_gcm_once(key.expose(), DOMAIN.as_bytes(), reader.bytes()?);
+                opened.map_err(|_error: casemate_crypto::Error| SealingError::WrongPassphrase)?
+            }
+            (PLAIN | PASSPHRASE, _) => return Err(SealingError::OtherProvider),
+            _ => return Err(SealingError::Damaged),
+        };
+        reader.finish()?;
+        Ok(Some(secrets))
+    }
+
+    /// Writes the secrets durably.
+    pub(crate) fn write(&self, secrets: &Secret) -> Result<(), SealingError> {
+        let mut writer = Writer::new(DOMAIN);
+        match &self.passphrase {
+            None => {
+                writer.u8(PLAIN).bytes(secrets.expose());
+            }
+            Some(passphrase) => {
+                let mut salt = [0; 32];
+                random::fill(&mut salt);
+                let key = derive(passphrase, &salt, ROUNDS)?;
+                let mut sealed = Vec::new();
+                aes::seal_gcm_once(key.expose(), DOMAIN.as_bytes(), secrets.expose(), &mut sealed)
+                    .map_err(|_error: casemate_crypto::Error| SealingError::Damaged)?;
+                writer.u8(PASSPHRASE).fixed(&salt).u32(ROUNDS).bytes(&sealed);
+            }
+        }
+        let bytes = Secret::from_vec(writer.finish());
+        let unfinished = self.directory.join("module.unfinished");
+        let mut options = OpenOptions::new();
+        let mut file =
+            options.create(true).truncate(true).write(true).mode(0o600).open(&unfinished)?;
+        file.write_all(bytes.expose())?;
+        file.sync_all()?;
+        std::fs::rename(&unfinished, self.directory.join(FILE))?;
+        std::fs::File::open(&self.directory)?.sync_all()?;
+        Ok(())
+    }
+}
+
+fn derive(passphrase: &Secret, salt: &[u8; 32], rounds: u32) -> Result<Secret, SealingError> {
+    let mut key = [0; 32];
+    kdf::pbkdf2(Hash::Sha512, passphrase.expose(), salt, rounds, &mut key)
+        .map_err(|_error: casemate_crypto::Error| SealingError::Damaged)?;
+    Ok(Secret::from_slice(&key))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn secrets_read_back_under_the_same_provider_only() {
+        let directory = tempfile::tempdir().unwrap();
+        let phrase = |name: &str, text: &str| {
+            let file = directory.path().join(name);
+            std::fs::write(&file, text).unwrap();
+            SealingProvider::new(directory.path(), &Sealing::Passphrase { file })
+        };
+        let file = SealingProvider::new(directory.path(), &Sealing::File).unwrap();
+        let right = phrase("right", "open sesame\n").unwrap();
+        let wrong = phrase("wrong", "open barley").unwrap();
+        assert!(file.read().unwrap().is_none());
+        file.write(&Secret::from_slice(b"secret")).unwrap();
+        assert_eq!(file.read().unwrap().unwrap().expose(), b"secret");
+        assert!(matches!(right.read(), Err(SealingError::OtherProvider)));
+        right.write(&Secret::from_slice(b"secret")).unwrap();
+        assert_eq!(right.read().unwrap().unwrap().expose(), b"secret");
+        assert!(matches!(wrong.read(), Err(SealingError::WrongPassphrase)));
+        let bytes = std::fs::read(directory.path().join(FILE)).unwrap();
+        assert!(!bytes.windows(6).any(|window| window == b"secret"));
+        assert!(phrase("empty", "\n").is_err());
+    }
+}

@@ -1,0 +1,236 @@
+//! The application port: one thread accepts, workers serve, a pool does what takes long.
+//!
+//! ```text
+//! accept ──▶ worker (mio, its connections, short operations inline) ──Offload──▶ pool ─┐
+//!              ▲                   └────────Propose──▶ cluster (Raft's threads) ──────┤
+//!              └───────────────────────── inbox + waker ◀───────────────────────────────┘
+//! ```
+//!
+//! A connection belongs to one worker for its life, so nothing on the way of a short operation is shared or locked.
+
+use std::io;
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use casemate_cluster::Cluster;
+use casemate_hsm::{Reader, Secrets};
+
+use crate::configuration::Configuration;
+use crate::sealing_provider::SealingProvider;
+use crate::start::now;
+use crate::tls::Tls;
+
+mod connection;
+mod pool;
+mod requests;
+mod worker;
+
+use pool::Pool;
+use worker::{Inbox, Message, Worker};
+
+/// Why the server does not start.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ServerError {
+    #[error("the address {address} cannot be listened on")]
+    Listen { address: SocketAddr, source: io::Error },
+    #[error("a thread of the server cannot be started")]
+    Thread(#[source] io::Error),
+}
+
+/// Limits of connections, as the configuration has them.
+#[derive(Clone, Copy)]
+pub(crate) struct ConnectionLimits {
+    pub(crate) in_flight: usize,
+    pub(crate) handshake: Duration,
+    pub(crate) idle: Duration,
+    pub(crate) polling: Duration,
+    pub(crate) workers: u32,
+}
+
+/// What the threads of the server share.
+pub(crate) struct Shared {
+    pub(crate) reader: Reader,
+    pub(crate) cluster: Arc<Cluster>,
+    pub(crate) provider: SealingProvider,
+    pub(crate) pool: Pool,
+    pub(crate) limits: ConnectionLimits,
+    pub(crate) connections: AtomicUsize,
+    pub(crate) stopping: Arc<AtomicBool>,
+    /// Requests that were taken and not answered yet.
+    pub(crate) unanswered: AtomicUsize,
+}
+
+/// A server that has its address.
+pub(crate) struct Server {
+    listener: TcpListener,
+    limits: ConnectionLimits,
+    connections_max: usize,
+    workers: usize,
+}
+
+/// A server that serves.
+pub(crate) struct Running {
+    shared: Arc<Shared>,
+    inboxes: Vec<Arc<Inbox>>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+/// How long the end waits for what is in flight.
+const STOP_PATIENCE: Duration = Duration::from_secs(10);
+
+impl Server {
+    /// Takes the address.
+    pub(crate) fn bind(configuration: &Configuration) -> Result<Self, ServerError> {
+        let address = configuration.listen;
+        let listener = TcpListener::bind(address);
+        let listener = listener.map_err(|source| ServerError::Listen { address, source })?;
+        let workers = configuration.workers();
+        let limits = &configuration.limits;
+        let limits = ConnectionLimits {
+            in_flight: limits.requests_in_flight,
+            handshake: Duration::from_secs(limits.handshake_seconds),
+            idle: Duration::from_secs(limits.idle_seconds),
+            polling: Duration::from_micros(limits.polling_us),
+            workers: u32::try_from(workers).unwrap_or(1),
+        };
+        let connections_max = configuration.limits.connections;
+        Ok(Self { listener, limits, connections_max, workers })
+    }
+
+    /// Starts to serve.
+    pub(crate) fn start(
+        self,
+        reader: Reader,
+        cluster: Arc<Cluster>,
+        provider: SealingProvider,
+        tls: Tls,
+        stopping: Arc<AtomicBool>,
+    ) -> Result<Running, ServerError> {
+        let pool = Pool::start(self.workers).map_err(ServerError::Thread)?;
+        let shared = Arc::new(Shared {
+            reader,
+            cluster,
+            provider,
+            pool,
+            limits: self.limits,
+            connections: AtomicUsize::new(0),
+            stopping,
+            unanswered: AtomicUsize::new(0),
+        });
+        let mut inboxes = Vec::new();
+        let mut threads = Vec::new();
+        for number in 0..self.workers {
+            let worker = Worker::new(Arc::clone(&shared)).map_err(ServerError::Thread)?;
+            inboxes.push(worker.inbox());
+            let thread = std::thread::Builder::new().name(format!("casemate-worker-{number}"));
+            threads.push(thread.spawn(move || worker.run()).map_err(ServerError::Thread)?);
+        }
+        let (accepting, all) = (Arc::clone(&shared), inboxes.clone());
+        let thread = std::thread::Builder::new().name("casemate-accept".to_owned());
+        let accept = move || accept(&self.listener, &accepting, &tls, &all, self.connections_max);
+        // It ends with the process: nothing wakes it from waiting for a connection.
+        thread.spawn(accept).map_err(ServerError::Thread)?;
+        Ok(Running { shared, inboxes, threads })
+    }
+}
+
+fn accept(
+    listener: &TcpListener,
+    shared: &Arc<Shared>,
+    tls: &Tls,
+    inboxes: &[Arc<Inbox>],
+    connections_max: usize,
+) {
+    let mut turn = 0_usize;
+    let mut refused = 0_u64;
+    loop {
+        let (stream, peer) = match listener.accept() {
+            Ok(accepted) => accepted,
+            Err(error) => {
+                // Out of files, most often: what is open goes on, and the next try is not at once.
+                tracing::warn!(%error, "a connection could not be accepted");
+                std::thread::sleep(Duration::from_millis(50));
+                continue;
+            }
+        };
+        if shared.stopping.load(Ordering::Relaxed) {
+            return;
+        }
+        if shared.connections.load(Ordering::Relaxed) >= connections_max {
+            refused += 1;
+            if refused.is_power_of_two() {
+                tracing::warn!(refused, "as many connections as allowed: others are closed");
+            }
+            continue;
+        }
+        if let Err(error) = hand_over(stream, peer, shared, tls, inboxes, turn) {
+            tracing::debug!(%error, %peer, "a connection ended at once");
+        }
+        turn = turn.wrapping_add(1);
+    }
+}
+
+fn hand_over(
+    stream: TcpStream,
+    peer: SocketAddr,
+    shared: &Arc<Shared>,
+    tls: &Tls,
+    inboxes: &[Arc<Inbox>],
+    turn: usize,
+) -> io::Result<()> {
+    stream.set_nonblocking(true)?;
+    stream.set_nodelay(true)?;
+    let session = rustls::ServerConnection::new(tls.config(now())).map_err(io::Error::other)?;
+    let inbox = inboxes.get(turn % inboxes.len().max(1));
+    let inbox = inbox.ok_or(io::ErrorKind::NotFound)?;
+    shared.connections.fetch_add(1, Ordering::Relaxed);
+    inbox.send(Message::Connection(Box::new((
+        mio::net::TcpStream::from_std(stream),
+        peer,
+        session,
+    ))));
+    Ok(())
+}
+
+impl Shared {
+    /// Seals and stores new secrets.
+    pub(crate) fn persist(
+        &self,
+        secrets: &casemate_crypto::Secret,
+    ) -> Result<(), casemate_protocol::Error> {
+        let readable = Secrets::import(secrets.expose()).is_ok();
+        match self.provider.write(secrets) {
+            Ok(()) if readable => Ok(()),
+            Ok(()) => Err(casemate_protocol::Error::Internal),
+            Err(error) => {
+                tracing::error!(%error, "the module's secrets could not be stored");
+                Err(casemate_protocol::Error::WritesRefusedDiskFailed)
+            }
+        }
+    }
+}
+
+impl Running {
+    /// Stops: no new requests, what is in flight is finished within a bound.
+    pub(crate) fn stop(self) {
+        for inbox in &self.inboxes {
+            inbox.send(Message::Stop);
+        }
+        let started = std::time::Instant::now();
+        while self.shared.unanswered.load(Ordering::SeqCst) > 0 && started.elapsed() < STOP_PATIENCE
+        {
+            std::thread::sleep(Duration::from_millis(2));
+        }
+        for inbox in &self.inboxes {
+            inbox.send(Message::End);
+        }
+        for thread in self.threads {
+            if thread.join().is_err() {
+                tracing::error!("a worker met a fault");
+            }
+        }
+    }
+}

@@ -1,0 +1,61 @@
+//! The pool: operations of more than about 100 µs, so that they hold up no short one.
+//!
+//! As many threads as workers, of a lower priority by number only: a job runs to its end. What waits is bounded; beyond that a
+//! request is answered "busy".
+
+use std::collections::VecDeque;
+use std::io;
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+
+type Job = Box<dyn FnOnce() + Send>;
+
+/// Jobs that may wait.
+const WAITING_MAX: usize = 4_096;
+
+#[derive(Default)]
+struct Queue {
+    jobs: Mutex<VecDeque<Job>>,
+    some: Condvar,
+}
+
+/// A pool of threads.
+pub(crate) struct Pool(Arc<Queue>);
+
+impl Pool {
+    /// Starts so many threads.
+    pub(crate) fn start(threads: usize) -> io::Result<Self> {
+        let queue = Arc::new(Queue::default());
+        for number in 0..threads.max(1) {
+            let queue = Arc::clone(&queue);
+            let thread = std::thread::Builder::new().name(format!("casemate-pool-{number}"));
+            thread.spawn(move || run(&queue))?;
+        }
+        Ok(Self(queue))
+    }
+
+    /// Runs a job when a thread is free; gives it back if too many wait.
+    pub(crate) fn submit(&self, job: Job) -> Result<(), Job> {
+        let mut jobs = self.0.jobs.lock().unwrap_or_else(PoisonError::into_inner);
+        if jobs.len() >= WAITING_MAX {
+            return Err(job);
+        }
+        jobs.push_back(job);
+        drop(jobs);
+        self.0.some.notify_one();
+        Ok(())
+    }
+}
+
+fn run(queue: &Queue) {
+    loop {
+        let mut jobs = queue.jobs.lock().unwrap_or_else(PoisonError::into_inner);
+        let job = loop {
+            if let Some(job) = jobs.pop_front() {
+                break job;
+            }
+            jobs = queue.some.wait(jobs).unwrap_or_else(PoisonError::into_inner);
+        };
+        drop(jobs);
+        job();
+    }
+}

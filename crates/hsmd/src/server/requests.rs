@@ -1,0 +1,107 @@
+//! From an outcome to its answer: jobs to the pool, proposals to the cluster, the answer back to the connection's worker.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use casemate_cluster::ProposeError;
+use casemate_hsm::{Answered, Job, Outcome, Proposal};
+use casemate_protocol::Error;
+use casemate_protocol::messages::Reply;
+
+use super::Shared;
+use super::worker::{Inbox, Message};
+
+/// Where an answer goes: the worker, the connection (by a number that is never used again), the request.
+#[derive(Clone)]
+pub(crate) struct Way {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) inbox: Arc<Inbox>,
+    pub(crate) connection: u64,
+    pub(crate) sequence: u64,
+}
+
+impl Way {
+    fn send(self, answered: Answered) {
+        let message = Message::Answer {
+            connection: self.connection,
+            sequence: self.sequence,
+            answered: Box::new(answered),
+        };
+        self.inbox.send(message);
+    }
+
+    fn fail(self, error: Error) {
+        self.send(Answered::new(Reply::error(error)));
+    }
+}
+
+const BUSY_MS: u64 = 25;
+const DISK_FULL_MS: u64 = 1_000;
+const NO_LEADER_MS: u64 = 200;
+
+const fn wire_error(error: ProposeError) -> Error {
+    match error {
+        ProposeError::DiskFull => Error::WritesRefusedDiskFull(DISK_FULL_MS),
+        ProposeError::DiskFailed => Error::WritesRefusedDiskFailed,
+        ProposeError::Busy => Error::Busy(BUSY_MS),
+        ProposeError::Stopping => Error::ShuttingDown,
+        ProposeError::NoLeader => Error::NoMajority(NO_LEADER_MS),
+    }
+}
+
+/// Drives an outcome: returns the answer if it is there at once, else it comes to the inbox.
+pub(crate) fn drive(outcome: Outcome, way: impl FnOnce() -> Way) -> Option<Answered> {
+    match outcome {
+        Outcome::Reply(answered) => Some(answered),
+        outcome => {
+            let way = way();
+            way.shared.unanswered.fetch_add(1, Ordering::SeqCst);
+            go_on(outcome, way);
+            None
+        }
+    }
+}
+
+fn go_on(outcome: Outcome, way: Way) {
+    match outcome {
+        Outcome::Reply(answered) => way.send(answered),
+        Outcome::Offload(job) => offload(job, way),
+        Outcome::ConfirmThen(job) => {
+            let shared = Arc::clone(&way.shared);
+            shared.cluster.confirm(Box::new(move |confirmed| match confirmed {
+                Ok(()) => go_on(job(), way),
+                Err(error) => way.fail(wire_error(error)),
+            }));
+        }
+        Outcome::Propose(proposal) => propose(proposal, way),
+    }
+}
+
+fn offload(job: Job, way: Way) {
+    let refused = way.clone();
+    let shared = Arc::clone(&way.shared);
+    if shared.pool.submit(Box::new(move || go_on(job(), way))).is_err() {
+        refused.fail(Error::Busy(BUSY_MS));
+    }
+}
+
+fn propose(proposal: Proposal, way: Way) {
+    // New secrets first: what is sealed under them must be readable after a crash. This runs in the pool.
+    if let Some(secrets) = &proposal.persist
+        && let Err(error) = way.shared.persist(secrets)
+    {
+        return way.fail(error);
+    }
+    let finish = proposal.finish;
+    let shared = Arc::clone(&way.shared);
+    shared.cluster.propose(
+        proposal.entry,
+        Box::new(move |result| {
+            let answered = match &result {
+                Ok(committed) => finish(Ok(&committed.reply)),
+                Err(error) => finish(Err(wire_error(*error))),
+            };
+            way.send(answered);
+        }),
+    );
+}

@@ -1,0 +1,239 @@
+//! One worker: a poll loop with its own connections.
+//!
+//! After work it looks for more without sleeping for a few tens of microseconds, as long as that pays: the wake-up of a sleeping
+//! thread costs more than a signature's way through TLS.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use casemate_hsm::Answered;
+use mio::{Events, Interest, Poll, Token, Waker};
+
+use super::Shared;
+use super::connection::Connection;
+
+/// A new connection's parts.
+pub(crate) type Parts = (mio::net::TcpStream, SocketAddr, rustls::ServerConnection);
+
+/// What others send to a worker.
+pub(crate) enum Message {
+    Connection(Box<Parts>),
+    Answer {
+        connection: u64,
+        sequence: u64,
+        answered: Box<Answered>,
+    },
+    /// Take no more requests.
+    Stop,
+    /// End when what is written is sent.
+    End,
+}
+
+/// How others reach a worker.
+pub(crate) struct Inbox {
+    messages: Mutex<Vec<Message>>,
+    waker: Waker,
+}
+
+impl Inbox {
+    /// Sends a message; the worker is woken if it may sleep.
+    pub(crate) fn send(&self, message: Message) {
+        let mut messages = self.messages.lock().unwrap_or_else(PoisonError::into_inner);
+        messages.push(message);
+        let first = messages.len() == 1;
+        drop(messages);
+        if first && let Err(error) = self.waker.wake() {
+            tracing::error!(%error, "a worker could not be woken");
+        }
+    }
+
+    fn take(&self) -> Vec<Message> {
+        std::mem::take(&mut *self.messages.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+const WAKER: Token = Token(usize::MAX);
+const SWEEP: Duration = Duration::from_millis(500);
+const EVENTS: usize = 512;
+
+/// Whether looking for more without sleeping pays: tried when it did lately, else now and then.
+#[derive(Default)]
+struct Polling {
+    /// Of the last tries, as bits: which found something.
+    found: u16,
+    skipped: u8,
+}
+
+impl Polling {
+    fn worth_a_try(&mut self) -> bool {
+        if self.found.count_ones() >= 4 {
+            return true;
+        }
+        self.skipped = self.skipped.wrapping_add(1);
+        self.skipped.is_multiple_of(16)
+    }
+
+    fn tried(&mut self, found: bool) {
+        self.found = (self.found << 1) | u16::from(found);
+    }
+}
+
+/// One worker.
+pub(crate) struct Worker {
+    shared: Arc<Shared>,
+    poll: Poll,
+    inbox: Arc<Inbox>,
+    connections: BTreeMap<u64, Connection>,
+    next: u64,
+    polling: Polling,
+}
+
+impl Worker {
+    /// Makes a worker.
+    pub(crate) fn new(shared: Arc<Shared>) -> io::Result<Self> {
+        let poll = Poll::new()?;
+        let waker = Waker::new(poll.registry(), WAKER)?;
+        let inbox = Arc::new(Inbox { messages: Mutex::default(), waker });
+        Ok(Self {
+            shared,
+            poll,
+            inbox,
+            connections: BTreeMap::new(),
+            next: 0,
+            polling: Polling::default(),
+        })
+    }
+
+    /// Returns how others reach it.
+    pub(crate) fn inbox(&self) -> Arc<Inbox> {
+        Arc::clone(&self.inbox)
+    }
+
+    /// Serves until it is told to end.
+    pub(crate) fn run(mut self) {
+        let mut events = Events::with_capacity(EVENTS);
+        let mut swept = Instant::now();
+        let mut worked = false;
+        loop {
+            if let Err(error) = self.wait(&mut events, worked)
+                && error.kind() != io::ErrorKind::Interrupted
+            {
+                tracing::error!(%error, "a worker cannot wait for events");
+                return;
+            }
+            worked = false;
+            for event in &events {
+                if event.token() == WAKER {
+                    continue;
+                }
+                worked = true;
+                self.serve(event.token().0 as u64);
+            }
+            if self.read_inbox() {
+                return self.end();
+            }
+            if swept.elapsed() >= SWEEP {
+                swept = Instant::now();
+                self.sweep(swept);
+            }
+        }
+    }
+
+    fn wait(&mut self, events: &mut Events, worked: bool) -> io::Result<()> {
+        let bound = self.shared.limits.polling;
+        if worked && !bound.is_zero() && self.polling.worth_a_try() {
+            let start = Instant::now();
+            loop {
+                self.poll.poll(events, Some(Duration::ZERO))?;
+                if !events.is_empty() {
+                    self.polling.tried(true);
+                    return Ok(());
+                }
+                if start.elapsed() >= bound {
+                    self.polling.tried(false);
+                    break;
+                }
+                std::hint::spin_loop();
+            }
+        }
+        self.poll.poll(events, Some(SWEEP))
+    }
+
+    fn serve(&mut self, number: u64) {
+        let Some(connection) = self.connections.get_mut(&number) else { return };
+        if !connection.serve(&self.shared, &self.inbox) {
+            self.close(number);
+        }
+    }
+
+    fn close(&mut self, number: u64) {
+        if let Some(mut connection) = self.connections.remove(&number) {
+            connection.deregister(self.poll.registry());
+            self.shared.connections.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Returns whether it is the end.
+    fn read_inbox(&mut self) -> bool {
+        let mut end = false;
+        let mut answered = Vec::new();
+        for message in self.inbox.take() {
+            match message {
+                Message::Connection(parts) => self.open(*parts),
+                Message::Answer { connection, sequence, answered: answer } => {
+                    self.shared.unanswered.fetch_sub(1, Ordering::SeqCst);
+                    if let Some(open) = self.connections.get_mut(&connection) {
+                        open.answer(&self.shared, sequence, *answer);
+                        answered.push(connection);
+                    }
+                }
+                Message::Stop => {}
+                Message::End => end = true,
+            }
+        }
+        answered.dedup();
+        for number in answered {
+            let flushed = self.connections.get_mut(&number).is_some_and(Connection::flush);
+            // Requests that waited in the connection's buffers may go on.
+            if flushed {
+                self.serve(number);
+            } else {
+                self.close(number);
+            }
+        }
+        end
+    }
+
+    fn open(&mut self, parts: Parts) {
+        let number = self.next;
+        self.next += 1;
+        let mut connection = Connection::new(number, parts, self.shared.limits);
+        let Ok(token) = usize::try_from(number) else { return };
+        let interest = Interest::READABLE | Interest::WRITABLE;
+        if let Err(error) = connection.register(self.poll.registry(), Token(token), interest) {
+            tracing::warn!(%error, "a connection could not be registered");
+            self.shared.connections.fetch_sub(1, Ordering::Relaxed);
+            return;
+        }
+        self.connections.insert(number, connection);
+        self.serve(number);
+    }
+
+    fn sweep(&mut self, now: Instant) {
+        let over = self.connections.iter().filter(|(_, connection)| connection.is_over(now));
+        let over: Vec<u64> = over.map(|(number, _)| *number).collect();
+        for number in over {
+            self.close(number);
+        }
+    }
+
+    fn end(mut self) {
+        for connection in self.connections.values_mut() {
+            connection.say_goodbye();
+        }
+    }
+}

@@ -1,0 +1,169 @@
+//! From a configuration to a serving HSM, and to its end.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use casemate_cluster::disk::{Disk, RealDisk};
+use casemate_cluster::{Cluster, Config, StoreError};
+use casemate_hsm::{Applier, Reader, Secrets, Settings, SystemEntropy, ThisHsm, Time};
+use casemate_protocol::identity::HsmId;
+use nix::sys::signal::{SigSet, Signal};
+
+use crate::configuration::Configuration;
+use crate::hardening::{self, HardeningError};
+use crate::notify::notify;
+use crate::sealing_provider::{SealingError, SealingProvider};
+use crate::server::{Server, ServerError};
+use crate::tls::{Tls, TlsError};
+
+/// Why the daemon does not start, or stopped.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum StartError {
+    #[error("the data directory {path} cannot be used")]
+    Directory { path: String, source: io::Error },
+    #[error("the data directory {path} is in use by another daemon")]
+    InUse { path: String },
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error(transparent)]
+    Sealing(#[from] SealingError),
+    #[error("the module's secrets are damaged")]
+    Secrets,
+    #[error("the data directory holds a log but no module secrets: restore `module.sealed`")]
+    SecretsMissing,
+    #[error(
+        "the data directory {path} is empty, and the configuration has no [create]: nothing to start"
+    )]
+    Empty { path: String },
+    #[error(transparent)]
+    Module(#[from] casemate_hsm::StartError),
+    #[error(transparent)]
+    Hardening(#[from] HardeningError),
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    #[error(transparent)]
+    Server(#[from] ServerError),
+    #[error("signals cannot be waited for")]
+    Signals(#[from] nix::Error),
+}
+
+impl StartError {
+    /// Returns the exit code that scripts rely on.
+    pub(crate) const fn exit_code(error: &Self) -> u8 {
+        match error {
+            Self::InUse { .. } | Self::Store(StoreError::InUse) => 4,
+            Self::Store(StoreError::NewerVersion { .. }) => 5,
+            Self::Store(StoreError::Damaged { .. })
+            | Self::Secrets
+            | Self::SecretsMissing
+            | Self::Sealing(SealingError::Damaged) => 3,
+            Self::Empty { .. }
+            | Self::Hardening(HardeningError::UnknownUser(_))
+            | Self::Sealing(
+                SealingError::OtherProvider
+                | SealingError::NoPassphrase { .. }
+                | SealingError::WrongPassphrase,
+            ) => 2,
+            Self::Directory { .. }
+            | Self::Store(_)
+            | Self::Sealing(SealingError::Io(_))
+            | Self::Module(_)
+            | Self::Hardening(_)
+            | Self::Tls(_)
+            | Self::Server(_)
+            | Self::Signals(_) => 1,
+        }
+    }
+}
+
+/// Returns the time of this machine.
+pub(crate) fn now() -> Time {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
+    Time(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+}
+
+/// Runs until a signal ends it.
+pub(crate) fn run(configuration: &Configuration) -> Result<(), StartError> {
+    // Blocked in every thread: the main one waits for them below.
+    let mut signals = SigSet::empty();
+    signals.add(Signal::SIGTERM);
+    signals.add(Signal::SIGINT);
+    signals.thread_block()?;
+    hardening::before_secrets(configuration.limits.connections)?;
+    let path = configuration.data_directory.display().to_string();
+    let disk =
+        RealDisk::open(&configuration.data_directory).map_err(|source| match source.kind() {
+            io::ErrorKind::WouldBlock => StartError::InUse { path: path.clone() },
+            _ => StartError::Directory { path: path.clone(), source },
+        })?;
+    let provider = SealingProvider::new(&configuration.data_directory, &configuration.sealing)?;
+    let server = Server::bind(configuration)?;
+    hardening::become_user(configuration.user.as_deref(), &configuration.data_directory)?;
+    let disk: Arc<dyn Disk> = Arc::new(disk);
+    let (reader, applier, genesis) = module(configuration, &disk, &provider)?;
+    let config = Config { node: 1, snapshot_every: configuration.limits.snapshot_every };
+    let cluster = Cluster::open(config, disk, applier, genesis)?;
+    hardening::sandbox(configuration.sandbox, &configuration.data_directory)?;
+    #[cfg(feature = "testing")]
+    hardening::probe();
+    let tls = Tls::new(reader.clone(), now())?;
+    let stopping = Arc::new(AtomicBool::new(false));
+    let running = server.start(reader, Arc::new(cluster), provider, tls, Arc::clone(&stopping))?;
+    tracing::info!(listen = %configuration.listen, "ready");
+    notify("READY=1");
+    let signal = signals.wait()?;
+    tracing::info!(%signal, "stopping");
+    notify("STOPPING=1");
+    stopping.store(true, Ordering::SeqCst);
+    running.stop();
+    Ok(())
+}
+
+/// Reads or makes the module.
+fn module(
+    configuration: &Configuration,
+    disk: &Arc<dyn Disk>,
+    provider: &SealingProvider,
+) -> Result<(Reader, Applier, Option<Vec<u8>>), StartError> {
+    let path = || configuration.data_directory.display().to_string();
+    let has_log =
+        disk.list().map_err(StoreError::from)?.iter().any(|name| name.starts_with("log-"));
+    let mut this = ThisHsm {
+        id: HsmId::from_bytes([0; 10]),
+        address: configuration.listen.to_string(),
+        zone: configuration.zone.clone(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        protection: provider.name().to_owned(),
+    };
+    let (secrets, genesis) = match (provider.read()?, has_log, &configuration.create) {
+        (Some(secrets), true, _) => {
+            let secrets =
+                Secrets::import(secrets.expose()).map_err(|_error| StartError::Secrets)?;
+            this.id = secrets.hsm();
+            (secrets, None)
+        }
+        (None, true, _) => return Err(StartError::SecretsMissing),
+        (_, false, None) => return Err(StartError::Empty { path: path() }),
+        // Secrets without a log: the power went before the first entry was written.
+        (_, false, Some(create)) => {
+            let mut id = [0; 10];
+            casemate_crypto::random::fill(&mut id);
+            this.id = HsmId::from_bytes(id);
+            let default = Settings::default();
+            let settings = Settings {
+                fips_mode: create.fips_mode,
+                dev: create.dev,
+                public_objects: create.public_objects,
+                activation_open: create.activation_open,
+                password_rounds: create.password_rounds.unwrap_or(default.password_rounds),
+            };
+            let (secrets, genesis) = casemate_hsm::create(&settings, &this, &SystemEntropy, now())?;
+            provider.write(&secrets.export())?;
+            (secrets, Some(genesis))
+        }
+    };
+    let (reader, applier) = casemate_hsm::start(secrets, this, Box::new(SystemEntropy))?;
+    Ok((reader, applier, genesis))
+}
