@@ -1,1 +1,22 @@
-//! stub
+//! The client: connections to the HSMs of one cluster, log-in, retry.
+//!
+//! ```text
+//! application threads ─▶ Client::call ─▶ core (what to do: attempt, wait, log in, give up; no I/O)
+//!                                     └▶ Link (one TLS connection, shared by threads without one of its own)
+//! ```
+//!
+//! It is a guest in somebody's process: no threads of its own, nothing that outlives the call. A restart of the daemon, a lost
+//! connection, a full queue are not errors for the application: the call is repeated with the same request id, after a log-in
+//! by ticket, until its deadline. Each error names its own cause.
+#![forbid(unsafe_code)]
+
+mod client;
+mod config;
+mod core;
+mod error;
+mod link;
+mod trust;
+
+pub use client::{Client, ClusterInfo, LoggedIn};
+pub use config::{Config, ConfigError, Trust};
+pub use error::ClientError;

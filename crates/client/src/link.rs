@@ -1,0 +1,416 @@
+//! One connection, shared by threads without a thread of its own.
+//!
+//! A thread puts its frame into the queue; whoever can take the TLS state writes all that waits. Of the threads that wait for
+//! replies one reads for all, and hands the role on when its own reply is there. A lone thread writes and reads by itself,
+//! with no hop to another. Before it sleeps, the reader looks for more without sleeping, as long as that pays.
+
+use std::collections::BTreeMap;
+use std::io::{self, Read as _, Write as _};
+use std::net::TcpStream;
+use std::os::fd::AsFd as _;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::Thread;
+use std::time::{Duration, Instant};
+
+use casemate_protocol::frame::{self, Frame};
+use casemate_protocol::messages::{ClientHello, PROTOCOL_MAX, PROTOCOL_MIN, ServerHello};
+use casemate_protocol::{Error, limits as wire, statements};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use prost::Message as _;
+use rustls::{ClientConfig, ClientConnection};
+use rustls_pki_types::ServerName;
+
+use crate::config::Config;
+use crate::error::AttemptError;
+use crate::trust::Verifier;
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // A panic of another thread of the application leaves data that the next read or write finds broken, if it is.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Somebody who waits for a reply.
+struct Waiter {
+    thread: Thread,
+    done: AtomicBool,
+    reply: Mutex<Option<Vec<u8>>>,
+}
+
+/// What only the reader touches.
+#[derive(Default)]
+struct Reading {
+    input: Vec<u8>,
+    fragments: BTreeMap<u64, Vec<u8>>,
+    /// Of the last looks without sleep, as bits: which found something.
+    found: u16,
+    skipped: u8,
+}
+
+/// A connection that greeted.
+pub(crate) struct Link {
+    address: String,
+    socket: TcpStream,
+    tls: Mutex<ClientConnection>,
+    queue: Mutex<Vec<u8>>,
+    waiters: Mutex<BTreeMap<u64, Arc<Waiter>>>,
+    reading: Mutex<Reading>,
+    broken: AtomicBool,
+    polling: Duration,
+    /// Which log-in of the client it has, and when to renew it.
+    pub(crate) log_in: Mutex<LinkLogIn>,
+    /// Which log-in it has, for a look without the lock.
+    pub(crate) log_in_number: AtomicU64,
+    hello: ServerHello,
+    exporter: [u8; 32],
+}
+
+/// What a link knows of its log-in.
+#[derive(Default)]
+pub(crate) struct LinkLogIn {
+    pub(crate) renew: Option<Instant>,
+}
+
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
+const READ_BYTES: usize = 64 << 10;
+
+impl Link {
+    /// Connects, checks the other side, greets.
+    pub(crate) fn connect(
+        config: &Config,
+        address: &str,
+        deadline: Instant,
+    ) -> Result<Self, AttemptError> {
+        let failed = |cause: &dyn std::fmt::Display| AttemptError::Unreachable {
+            address: address.to_owned(),
+            cause: cause.to_string(),
+        };
+        let left = deadline.saturating_duration_since(Instant::now()).min(CONNECT_TIMEOUT);
+        let left = left.max(Duration::from_millis(1));
+        let mut socket = dial(address, left).map_err(|error| failed(&error))?;
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let verifier = Arc::new(Verifier::new(config.trust.clone(), Arc::clone(&provider)));
+        let tls = ClientConfig::builder_with_provider(provider)
+            .with_protocol_versions(&[&rustls::version::TLS13])
+            .map_err(|error| failed(&error))?;
+        let mut tls = tls
+            .dangerous()
+            .with_custom_certificate_verifier(Arc::clone(&verifier) as Arc<_>)
+            .with_no_client_auth();
+        tls.resumption = rustls::client::Resumption::disabled();
+        tls.enable_sni = false;
+        let name = ServerName::try_from("casemate").map_err(|error| failed(&error))?;
+        let mut tls = ClientConnection::new(Arc::new(tls), name).map_err(|error| failed(&error))?;
+        socket.set_read_timeout(Some(left)).map_err(|error| failed(&error))?;
+        socket.set_write_timeout(Some(left)).map_err(|error| failed(&error))?;
+        let hello =
+            greet(config, &mut tls, &mut socket).map_err(|error| match verifier.refused() {
+                Some(cause) => AttemptError::Untrusted { address: address.to_owned(), cause },
+                None => failed(&error),
+            })?;
+        if let Some(error) = hello.error {
+            return Err(AttemptError::Refused(error.into()));
+        }
+        let exporter = tls.export_keying_material([0; 32], statements::CHANNEL_BINDING_LABEL, None);
+        let exporter = exporter.map_err(|error| failed(&error))?;
+        socket.set_nonblocking(true).map_err(|error| failed(&error))?;
+        tls.set_buffer_limit(None);
+        Ok(Self {
+            address: address.to_owned(),
+            socket,
+            tls: Mutex::new(tls),
+            queue: Mutex::default(),
+            waiters: Mutex::default(),
+            reading: Mutex::default(),
+            broken: AtomicBool::new(false),
+            polling: config.polling,
+            log_in: Mutex::default(),
+            log_in_number: AtomicU64::new(0),
+            hello,
+            exporter,
+        })
+    }
+
+    /// Returns what the HSM said of itself.
+    pub(crate) const fn hello(&self) -> &ServerHello {
+        &self.hello
+    }
+
+    /// Returns the connection's TLS exporter.
+    pub(crate) const fn exporter(&self) -> &[u8; 32] {
+        &self.exporter
+    }
+
+    /// Whether it can still be used.
+    pub(crate) fn is_broken(&self) -> bool {
+        self.broken.load(Ordering::Acquire)
+    }
+
+    /// Ends it: everybody who waits tries another.
+    pub(crate) fn break_off(&self) {
+        self.broken.store(true, Ordering::Release);
+        for waiter in lock(&self.waiters).values() {
+            waiter.thread.unpark();
+        }
+    }
+
+    /// Sends a request and waits for its reply.
+    pub(crate) fn round_trip(
+        &self,
+        sequence: u64,
+        message: &[u8],
+        deadline: Instant,
+    ) -> Result<Vec<u8>, AttemptError> {
+        let waiter = Arc::new(Waiter {
+            thread: std::thread::current(),
+            done: AtomicBool::new(false),
+            reply: Mutex::new(None),
+        });
+        lock(&self.waiters).insert(sequence, Arc::clone(&waiter));
+        let written = frame::write(&mut lock(&self.queue), sequence, message);
+        let result = written.map_err(AttemptError::Refused).and_then(|()| {
+            self.send();
+            self.wait(&waiter, deadline)
+        });
+        if result.is_err() {
+            lock(&self.waiters).remove(&sequence);
+        }
+        result
+    }
+
+    fn unreachable(&self, cause: &dyn std::fmt::Display) -> AttemptError {
+        AttemptError::Unreachable { address: self.address.clone(), cause: cause.to_string() }
+    }
+
+    /// Writes what waits, unless somebody is at it who will look again.
+    fn send(&self) {
+        loop {
+            let Ok(mut tls) = self.tls.try_lock() else { return };
+            let waiting = std::mem::take(&mut *lock(&self.queue));
+            if !waiting.is_empty() || tls.wants_write() {
+                self.write(&mut tls, &waiting);
+            }
+            drop(tls);
+            if self.is_broken() || lock(&self.queue).is_empty() {
+                return;
+            }
+        }
+    }
+
+    fn write(&self, tls: &mut ClientConnection, plaintext: &[u8]) {
+        let written = tls.writer().write_all(plaintext).and_then(|()| {
+            while tls.wants_write() {
+                match tls.write_tls(&mut &self.socket) {
+                    Ok(_) => {}
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                        self.wait_for(PollFlags::POLLOUT, CONNECT_TIMEOUT)?;
+                    }
+                    Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                    Err(error) => return Err(error),
+                }
+            }
+            Ok(())
+        });
+        if let Err(error) = written {
+            tracing::debug!(%error, address = self.address, "the connection broke while writing");
+            self.break_off();
+        }
+    }
+
+    fn wait_for(&self, flags: PollFlags, time: Duration) -> io::Result<bool> {
+        let mut sockets = [PollFd::new(self.socket.as_fd(), flags)];
+        let ms = u16::try_from(time.as_millis()).unwrap_or(u16::MAX);
+        match poll(&mut sockets, PollTimeout::from(ms)) {
+            Ok(ready) => Ok(ready > 0),
+            Err(nix::errno::Errno::EINTR) => Ok(false),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn wait(&self, waiter: &Arc<Waiter>, deadline: Instant) -> Result<Vec<u8>, AttemptError> {
+        loop {
+            if waiter.done.load(Ordering::Acquire)
+                && let Some(reply) = lock(&waiter.reply).take()
+            {
+                return Ok(reply);
+            }
+            if self.is_broken() {
+                return Err(self.unreachable(&"the connection broke"));
+            }
+            let now = Instant::now();
+            if now >= deadline {
+                return Err(AttemptError::Late { address: self.address.clone() });
+            }
+            let Ok(mut reading) = self.reading.try_lock() else {
+                // Whoever reads wakes this thread for its reply, or to take the role over.
+                std::thread::park_timeout(deadline - now);
+                continue;
+            };
+            self.read_for_all(&mut reading, waiter, deadline);
+            drop(reading);
+            self.hand_on();
+        }
+    }
+
+    /// Wakes one who waits, so that somebody reads.
+    fn hand_on(&self) {
+        let waiters = lock(&self.waiters);
+        if let Some(next) = waiters.values().find(|waiter| !waiter.done.load(Ordering::Acquire)) {
+            next.thread.unpark();
+        }
+    }
+
+    fn read_for_all(&self, reading: &mut Reading, waiter: &Waiter, deadline: Instant) {
+        while !waiter.done.load(Ordering::Acquire) && !self.is_broken() {
+            let now = Instant::now();
+            if now >= deadline {
+                return;
+            }
+            match self.read(reading) {
+                Ok(true) => {}
+                Ok(false) => {
+                    if let Err(error) = self.sleep(reading, deadline - now) {
+                        tracing::debug!(%error, address = self.address, "the connection broke");
+                        self.break_off();
+                    }
+                }
+                Err(error) => {
+                    tracing::debug!(%error, address = self.address, "the connection broke");
+                    self.break_off();
+                }
+            }
+        }
+    }
+
+    /// Waits for something to read: first without sleeping, if that pays.
+    fn sleep(&self, reading: &mut Reading, left: Duration) -> io::Result<()> {
+        reading.skipped = reading.skipped.wrapping_add(1);
+        let pays = reading.found.count_ones() >= 4 || reading.skipped % 16 == 0;
+        if pays && !self.polling.is_zero() {
+            let start = Instant::now();
+            while start.elapsed() < self.polling {
+                if self.wait_for(PollFlags::POLLIN, Duration::ZERO)? {
+                    reading.found = (reading.found << 1) | 1;
+                    return Ok(());
+                }
+                std::hint::spin_loop();
+            }
+            reading.found <<= 1;
+        }
+        self.wait_for(
+            PollFlags::POLLIN,
+            left.min(Duration::from_secs(30)).max(Duration::from_millis(1)),
+        )?;
+        Ok(())
+    }
+
+    /// Reads what is there; returns whether there was anything.
+    fn read(&self, reading: &mut Reading) -> io::Result<bool> {
+        let mut any = false;
+        {
+            let mut tls = lock(&self.tls);
+            match tls.read_tls(&mut &self.socket) {
+                Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+                Ok(_) => any = true,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => return Ok(true),
+                Err(error) => return Err(error),
+            }
+            if any {
+                tls.process_new_packets().map_err(io::Error::other)?;
+                drain(&mut tls, &mut reading.input)?;
+            }
+        }
+        // Somebody may have queued while the TLS state was taken here.
+        if !lock(&self.queue).is_empty() {
+            self.send();
+        }
+        self.deliver(reading)?;
+        Ok(any)
+    }
+
+    fn deliver(&self, reading: &mut Reading) -> io::Result<()> {
+        let input = std::mem::take(&mut reading.input);
+        let mut at = 0;
+        while let Some(Frame { header, payload, taken }) =
+            frame::read(&input[at..]).map_err(io::Error::other)?
+        {
+            at += taken;
+            let mut message = reading.fragments.remove(&header.sequence).unwrap_or_default();
+            message.extend_from_slice(payload);
+            if message.len() > wire::MESSAGE_BYTES_MAX {
+                return Err(io::Error::other(Error::MessageTooLarge));
+            }
+            if header.more {
+                reading.fragments.insert(header.sequence, message);
+                continue;
+            }
+            let waiter = lock(&self.waiters).remove(&header.sequence);
+            if let Some(waiter) = waiter {
+                *lock(&waiter.reply) = Some(message);
+                waiter.done.store(true, Ordering::Release);
+                waiter.thread.unpark();
+            }
+        }
+        reading.input = input;
+        reading.input.drain(..at);
+        Ok(())
+    }
+}
+
+fn drain(tls: &mut ClientConnection, input: &mut Vec<u8>) -> io::Result<()> {
+    loop {
+        let start = input.len();
+        input.resize(start + READ_BYTES, 0);
+        let read = tls.reader().read(&mut input[start..]);
+        let length = read.as_ref().map_or(0, |length| *length);
+        input.truncate(start + length);
+        match read {
+            Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+            Ok(_) => {}
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+fn dial(address: &str, timeout: Duration) -> io::Result<TcpStream> {
+    use std::net::ToSocketAddrs as _;
+    let mut failed = io::Error::from(io::ErrorKind::NotFound);
+    for address in address.to_socket_addrs()? {
+        match TcpStream::connect_timeout(&address, timeout) {
+            Ok(socket) => {
+                socket.set_nodelay(true)?;
+                return Ok(socket);
+            }
+            Err(error) => failed = error,
+        }
+    }
+    Err(failed)
+}
+
+/// The hello of each side, on a socket that still blocks.
+fn greet(
+    config: &Config,
+    tls: &mut ClientConnection,
+    socket: &mut TcpStream,
+) -> io::Result<ServerHello> {
+    let cluster = config.trust.as_ref().map(|trust| trust.cluster.as_bytes().to_vec());
+    let hello = ClientHello {
+        protocol_min: PROTOCOL_MIN,
+        protocol_max: PROTOCOL_MAX,
+        cluster: cluster.unwrap_or_default(),
+        software: concat!("casemate-client ", env!("CARGO_PKG_VERSION")).to_owned(),
+    };
+    let mut frames = Vec::new();
+    frame::write(&mut frames, 0, &hello.encode_to_vec()).map_err(io::Error::other)?;
+    let mut stream = rustls::Stream::new(tls, socket);
+    stream.write_all(&frames)?;
+    stream.flush()?;
+    let mut header = [0; frame::HEADER_BYTES];
+    stream.read_exact(&mut header)?;
+    let header = frame::Header::decode(&header).map_err(io::Error::other)?;
+    let mut payload = vec![0; header.length];
+    stream.read_exact(&mut payload)?;
+    ServerHello::decode(payload.as_slice()).map_err(io::Error::other)
+}
