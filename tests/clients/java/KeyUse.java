@@ -2,6 +2,7 @@ import java.security.KeyPair;
 import java.security.KeyPairGenerator;
 import java.security.KeyStore;
 import java.security.Provider;
+import java.security.ProviderException;
 import java.security.SecureRandom;
 import java.security.Security;
 import java.security.Signature;
@@ -10,7 +11,7 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.concurrent.Callable;
 import java.util.concurrent.Executors;
-import javax.crypto.AEADBadTagException;
+import javax.crypto.BadPaddingException;
 import javax.crypto.Cipher;
 import javax.crypto.KeyGenerator;
 import javax.crypto.Mac;
@@ -103,7 +104,7 @@ final class KeyUse {
         cipher.updateAAD(iv);
         try {
             cipher.doFinal(sealed);
-        } catch (AEADBadTagException | javax.crypto.BadPaddingException | java.security.ProviderException expected) {
+        } catch (BadPaddingException | ProviderException expected) {
             return;
         }
         require(false, "GCM refuses a damaged message");
