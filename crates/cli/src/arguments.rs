@@ -1,0 +1,366 @@
+//! The tree of commands: that of the CloudHSM CLI, extended.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// Casemate: an open cloud HSM.
+#[derive(Debug, Parser)]
+#[command(name = "casemate", version, max_term_width = 100)]
+pub(crate) struct Arguments {
+    /// Print JSON: {"error_code":0,"data":…}
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    #[command(subcommand)]
+    pub(crate) group: Group,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Group {
+    /// A local cluster, for development and tests
+    #[command(subcommand)]
+    Dev(Dev),
+    /// The life and health of a cluster
+    #[command(subcommand)]
+    Cluster(Cluster),
+    /// Check a log-in
+    Login(Credentials),
+    /// Users
+    #[command(subcommand)]
+    User(User),
+    /// Keys
+    #[command(subcommand)]
+    Key(Key),
+    /// Signatures
+    #[command(subcommand)]
+    Crypto(Crypto),
+    /// Print a completion script for a shell
+    Completions { shell: clap_complete::Shell },
+    /// Print the manual page
+    Man,
+}
+
+#[derive(Clone, Debug, Args)]
+pub(crate) struct DevDirectory {
+    /// Where the cluster lives
+    #[arg(long, default_value = ".casemate")]
+    pub(crate) dir: PathBuf,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Dev {
+    /// Start a cluster on loopback addresses; initialise and activate it the first time
+    Up(Up),
+    /// Stop every HSM; keys are kept
+    Down(DevDirectory),
+    /// Show which HSMs run
+    Status(DevDirectory),
+    /// Kill one HSM at once (SIGKILL)
+    Kill {
+        number: u8,
+        #[command(flatten)]
+        directory: DevDirectory,
+    },
+    /// Start one HSM
+    Start {
+        number: u8,
+        #[command(flatten)]
+        directory: DevDirectory,
+    },
+    /// Stop every HSM and remove everything, keys included
+    Wipe(DevDirectory),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Up {
+    #[command(flatten)]
+    pub(crate) directory: DevDirectory,
+    /// How many HSMs (this version: 1)
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=1))]
+    pub(crate) hsms: u8,
+    /// The second number of the addresses 127.M.Z.1, so that clusters run side by side
+    #[arg(long, default_value_t = 0)]
+    pub(crate) network: u8,
+    /// The mode of a new cluster
+    #[arg(long, value_enum, default_value_t = Mode::NonFips)]
+    pub(crate) mode: Mode,
+    /// The password of the user `admin` (made and printed if not given)
+    #[arg(long)]
+    pub(crate) admin_password: Option<String>,
+    /// The password of the crypto user `app` (made and printed if not given)
+    #[arg(long)]
+    pub(crate) user_password: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Mode {
+    Fips,
+    NonFips,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Cluster {
+    /// Show the cluster's state, mode, HSMs and warnings
+    Status,
+    /// Fetch the cluster's certificate request, or hand in the signed certificate
+    Initialize(Initialize),
+    /// Check a certificate request before it is signed
+    VerifyCsr {
+        /// The certificate request, PEM
+        csr: PathBuf,
+        /// The cluster that it must name
+        #[arg(long)]
+        cluster_id: Option<String>,
+    },
+    /// Set the first admin's password
+    Activate(Activate),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Initialize {
+    /// The HSM, HOST:PORT
+    #[arg(long)]
+    pub(crate) address: String,
+    /// Write the certificate request here
+    #[arg(long, conflicts_with_all = ["certificate", "trust_anchor"], required_unless_present = "certificate")]
+    pub(crate) csr: Option<PathBuf>,
+    /// The signed certificate, PEM
+    #[arg(long, requires = "trust_anchor")]
+    pub(crate) certificate: Option<PathBuf>,
+    /// The customer's CA certificate, PEM
+    #[arg(long, requires = "certificate")]
+    pub(crate) trust_anchor: Option<PathBuf>,
+    /// Write the client configuration here
+    #[arg(long, requires = "certificate")]
+    pub(crate) config: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Activate {
+    /// The password of the user `admin`; asked for if not given
+    #[arg(long)]
+    pub(crate) password: Option<String>,
+    /// A certificate under the trust anchor (or the anchor itself), PEM
+    #[arg(long)]
+    pub(crate) activation_cert: PathBuf,
+    /// Its private key (EC P-256), PEM
+    #[arg(long)]
+    pub(crate) activation_key: PathBuf,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum RoleName {
+    Admin,
+    CryptoUser,
+}
+
+/// Who logs in; CASEMATE_ROLE and CASEMATE_PIN (`user:password`) serve where nothing is given.
+#[derive(Debug, Args)]
+pub(crate) struct Credentials {
+    /// The user
+    #[arg(long)]
+    pub(crate) username: Option<String>,
+    /// The user's role
+    #[arg(long, value_enum)]
+    pub(crate) role: Option<RoleName>,
+    /// The password; asked for if not given
+    #[arg(long)]
+    pub(crate) password: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct UserName {
+    /// The user
+    #[arg(long)]
+    pub(crate) username: String,
+    /// The user's role
+    #[arg(long, value_enum)]
+    pub(crate) role: RoleName,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum User {
+    /// Create a user (admin)
+    Create {
+        #[command(flatten)]
+        user: UserName,
+        /// The password; asked for if not given
+        #[arg(long)]
+        password: Option<String>,
+    },
+    /// List users
+    List,
+    /// Set a password: one's own, or by an admin another's, which also unlocks it
+    ChangePassword {
+        #[command(flatten)]
+        user: UserName,
+        /// The new password; asked for if not given
+        #[arg(long)]
+        password: Option<String>,
+    },
+    /// Delete a user who owns no keys (admin)
+    Delete {
+        #[command(flatten)]
+        user: UserName,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Key {
+    /// Make a secret key
+    #[command(subcommand)]
+    GenerateSymmetric(GenerateSymmetric),
+    /// Make a key pair
+    #[command(subcommand)]
+    GenerateAsymmetricPair(GeneratePair),
+    /// Import a public key
+    #[command(subcommand)]
+    Import(Import),
+    /// List keys
+    List {
+        /// attr.NAME=VALUE, or key-reference=0x…; all must hold
+        #[arg(long, num_args = 1..)]
+        filter: Vec<String>,
+        /// Print every attribute
+        #[arg(long, short)]
+        verbose: bool,
+        /// How many at most
+        #[arg(long, default_value_t = 10)]
+        max_items: u64,
+        /// Go on behind this one: the `next_token` of the last page
+        #[arg(long)]
+        starting_token: Option<u64>,
+    },
+    /// Delete one key; the other half of a pair stays
+    Delete {
+        /// attr.NAME=VALUE, or key-reference=0x…; all must hold
+        #[arg(long, num_args = 1.., required = true)]
+        filter: Vec<String>,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum GenerateSymmetric {
+    /// An AES key
+    Aes(SecretKey),
+    /// A generic secret, for HMAC and derivation
+    GenericSecret(SecretKey),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct SecretKey {
+    #[arg(long)]
+    pub(crate) label: String,
+    #[arg(long)]
+    pub(crate) key_length_bytes: u64,
+    /// Attributes, NAME=VALUE
+    #[arg(long, num_args = 1..)]
+    pub(crate) attributes: Vec<String>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum GeneratePair {
+    /// An elliptic-curve pair
+    Ec {
+        #[command(flatten)]
+        pair: Pair,
+        /// prime256v1, secp224r1, secp384r1, secp521r1, secp256k1, ed25519 or x25519
+        #[arg(long)]
+        curve: String,
+    },
+    /// An RSA pair
+    Rsa {
+        #[command(flatten)]
+        pair: Pair,
+        /// 2048 to 4096, in steps of 256
+        #[arg(long)]
+        modulus_size_bits: u64,
+        #[arg(long, default_value_t = 65_537)]
+        public_exponent: u64,
+    },
+    /// An ML-DSA pair
+    MlDsa {
+        #[command(flatten)]
+        pair: Pair,
+        /// ML-DSA-44, ML-DSA-65 or ML-DSA-87
+        #[arg(long)]
+        mldsa_algorithm: String,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Pair {
+    #[arg(long)]
+    pub(crate) public_label: String,
+    #[arg(long)]
+    pub(crate) private_label: String,
+    /// Attributes of the public key, NAME=VALUE
+    #[arg(long, num_args = 1..)]
+    pub(crate) public_attributes: Vec<String>,
+    /// Attributes of the private key, NAME=VALUE
+    #[arg(long, num_args = 1..)]
+    pub(crate) private_attributes: Vec<String>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Import {
+    /// A public key in PEM (SubjectPublicKeyInfo)
+    Pem {
+        #[arg(long)]
+        path: PathBuf,
+        #[arg(long)]
+        label: String,
+        /// Attributes, NAME=VALUE
+        #[arg(long, num_args = 1..)]
+        attributes: Vec<String>,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Crypto {
+    /// Sign
+    Sign(Sign),
+    /// Verify a signature
+    Verify {
+        #[command(flatten)]
+        sign: Sign,
+        /// The signature
+        #[arg(long)]
+        signature_path: PathBuf,
+    },
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Algorithm {
+    Ecdsa,
+    RsaPkcs,
+    RsaPkcsPss,
+    Ed25519,
+    MlDsa,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum HashName {
+    Sha1,
+    Sha224,
+    Sha256,
+    Sha384,
+    Sha512,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Sign {
+    #[arg(value_enum)]
+    pub(crate) algorithm: Algorithm,
+    /// attr.NAME=VALUE, or key-reference=0x…; all must hold
+    #[arg(long, num_args = 1.., required = true)]
+    pub(crate) key_filter: Vec<String>,
+    #[arg(long, value_enum, default_value_t = HashName::Sha256)]
+    pub(crate) hash_function: HashName,
+    /// The message
+    #[arg(long)]
+    pub(crate) data_path: PathBuf,
+    /// Write the signature here (raw; ECDSA: r and s)
+    #[arg(long)]
+    pub(crate) output_path: Option<PathBuf>,
+}

@@ -1,0 +1,126 @@
+//! One HSM of a local cluster: its files and its process.
+
+use std::fs::OpenOptions;
+use std::io::Write as _;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::process::CommandExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+use crate::error::CliError;
+
+/// How long an HSM may take to stop.
+const STOP_PATIENCE: Duration = Duration::from_secs(15);
+
+/// One HSM.
+pub(crate) struct Hsm {
+    pub(crate) number: u8,
+    directory: PathBuf,
+}
+
+/// Writes a file that only its owner may read.
+pub(crate) fn write_private(path: &Path, bytes: &[u8]) -> Result<(), CliError> {
+    let mut file =
+        OpenOptions::new().create(true).truncate(true).write(true).mode(0o600).open(path)?;
+    file.write_all(bytes)?;
+    Ok(())
+}
+
+fn daemon() -> PathBuf {
+    let beside =
+        std::env::current_exe().ok().and_then(|path| Some(path.parent()?.join("casemate-hsmd")));
+    beside.filter(|path| path.exists()).unwrap_or_else(|| PathBuf::from("casemate-hsmd"))
+}
+
+impl Hsm {
+    /// The HSM with that number.
+    pub(crate) fn at(directory: &Path, number: u8) -> Self {
+        Self { number, directory: directory.join(format!("hsm-{number}")) }
+    }
+
+    /// Whether it was prepared.
+    pub(crate) fn exists(&self) -> bool {
+        self.directory.join("hsmd.toml").exists()
+    }
+
+    /// Writes its configuration.
+    pub(crate) fn prepare(&self, address: &str, fips: bool) -> Result<(), CliError> {
+        std::fs::create_dir_all(&self.directory)?;
+        let data = std::path::absolute(self.directory.join("data"))?;
+        let text = format!(
+            "# An HSM of a local cluster, made by `casemate dev up`.\n\
+             data_directory = \"{}\"\nlisten = \"{address}\"\nzone = \"{}\"\n\n\
+             [create]\ndev = true\npublic_objects = true\nfips_mode = {fips}\n",
+            data.display(),
+            self.number,
+        );
+        std::fs::write(self.directory.join("hsmd.toml"), text)?;
+        Ok(())
+    }
+
+    /// Returns the process, if it runs.
+    pub(crate) fn running(&self) -> Option<i32> {
+        let text = std::fs::read_to_string(self.directory.join("pid")).ok()?;
+        let pid: i32 = text.trim().parse().ok()?;
+        // The number may have gone to another process since.
+        let name = std::fs::read_to_string(format!("/proc/{pid}/comm")).ok()?;
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+        let zombie = stat.rsplit(')').next().is_some_and(|rest| rest.trim_start().starts_with('Z'));
+        (name.trim().starts_with("casemate-hsmd") && !zombie).then_some(pid)
+    }
+
+    /// Starts it, unless it runs.
+    pub(crate) fn start(&self) -> Result<(), CliError> {
+        if self.running().is_some() {
+            return Ok(());
+        }
+        let log = OpenOptions::new().create(true).append(true).open(self.directory.join("log"))?;
+        let program = daemon();
+        let child = Command::new(&program)
+            .arg("--config")
+            .arg(self.directory.join("hsmd.toml"))
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(log)
+            .process_group(0)
+            .spawn()
+            .map_err(|cause| CliError::File { path: program.display().to_string(), cause })?;
+        std::fs::write(self.directory.join("pid"), child.id().to_string())?;
+        Ok(())
+    }
+
+    fn signal(&self, signal: Signal) -> Result<(), CliError> {
+        let Some(pid) = self.running() else { return Ok(()) };
+        kill(Pid::from_raw(pid), signal).map_err(|error| {
+            CliError::Failed(format!("HSM {} cannot be signalled: {error}", self.number))
+        })?;
+        let start = Instant::now();
+        while self.running().is_some() {
+            if start.elapsed() > STOP_PATIENCE {
+                return Err(CliError::Failed(format!("HSM {} does not stop", self.number)));
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        Ok(())
+    }
+
+    /// Stops it properly.
+    pub(crate) fn stop(&self) -> Result<(), CliError> {
+        self.signal(Signal::SIGTERM)
+    }
+
+    /// Kills it at once.
+    pub(crate) fn kill(&self) -> Result<(), CliError> {
+        self.signal(Signal::SIGKILL)
+    }
+
+    /// Returns the last line of its log.
+    pub(crate) fn last_words(&self) -> String {
+        let log = std::fs::read_to_string(self.directory.join("log")).unwrap_or_default();
+        log.lines().next_back().unwrap_or("its log is empty").to_owned()
+    }
+}
