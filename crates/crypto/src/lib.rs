@@ -6,7 +6,7 @@
 //! that using one costs what the library costs. Secrets are types that cannot be printed and are wiped when
 //! dropped.
 //!
-//! Each `unsafe` block is one call, with its reason; C objects are owned by [`owned`] types that free them once.
+//! Each `unsafe` block is one call, with its reason; C objects are owned by types that free them once (`owned.rs`).
 
 pub mod aes;
 pub mod digest;

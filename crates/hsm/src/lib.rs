@@ -19,7 +19,7 @@
 //! [`Reader::handle`] serves requests from any number of threads.
 //!
 //! Whatever is random or timed is in the command, so every HSM of a cluster holds the same state, and
-//! everything that leaves memory is sealed ([`sealing`]).
+//! everything that leaves memory is sealed (`sealing.rs`).
 #![forbid(unsafe_code)]
 #![warn(
     clippy::indexing_slicing,

@@ -155,7 +155,7 @@ pub fn create(
 /// Starts the module on its secrets; the state comes by [`Applier::install`] and [`Applier::apply`].
 ///
 /// # Errors
-/// [`StartError::SelfTest`] if a power-on self-test fails.
+/// [`StartError::Cryptography`] if a power-on self-test fails.
 pub fn start(
     secrets: Secrets,
     this: ThisHsm,
