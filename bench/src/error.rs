@@ -45,6 +45,12 @@ pub(crate) enum Error {
         /// What went wrong.
         cause: String,
     },
+    /// A cell failed on which a scenario stands.
+    #[error("a load of the scenario failed: {0}")]
+    Cell(String),
+    /// The bare connection to a daemon broke.
+    #[error("the connection to the HSM: {0}")]
+    Wire(String),
     /// A worker process said something else than was expected.
     #[error("the worker for {system} broke off: {cause}")]
     Worker {

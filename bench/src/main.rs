@@ -17,8 +17,10 @@ mod module;
 mod operation;
 mod process;
 mod results;
+mod scenarios;
 mod systems;
 mod table;
+mod wire;
 mod worker;
 
 use std::path::PathBuf;
@@ -30,6 +32,7 @@ use crate::error::Error;
 use crate::load::Shape;
 use crate::operation::Operation;
 use crate::results::Results;
+use crate::scenarios::Size;
 use crate::systems::{Name, System};
 use crate::table::Circumstances;
 
@@ -55,11 +58,22 @@ struct Arguments {
     /// Rounds; the table shows the median
     #[arg(long, default_value_t = 3)]
     rounds: usize,
+    /// Leave out the scenarios: start-up, mixed load, many connections, many keys
+    #[arg(long)]
+    no_scenarios: bool,
     /// Put the table into this document, between its markers
     #[arg(long, value_name = "FILE")]
     write: Option<PathBuf>,
     #[command(subcommand)]
     part: Option<Part>,
+}
+
+impl Arguments {
+    /// The scenarios are Casemate's: they run unless it was left out.
+    fn scenarios(&self) -> bool {
+        let ours = self.only.is_empty() || self.only.contains(&Name::Casemate);
+        ours && !self.no_scenarios
+    }
 }
 
 /// What the driver starts itself as.
@@ -101,7 +115,14 @@ fn drive(arguments: &Arguments) -> Result<(), Error> {
         }
     }
     drop(systems);
-    let goals = if arguments.quick { Vec::new() } else { goals::judge(&results) };
+    let mut goals = goals::judge(&results);
+    if arguments.scenarios() {
+        let size = if arguments.quick { Size::QUICK } else { Size::FULL };
+        goals.extend(scenarios::run(size)?);
+    }
+    if arguments.quick {
+        goals.clear();
+    }
     let text = table::render(&results, &goals, &how);
     print!("{text}");
     arguments.write.as_deref().map_or(Ok(()), |path| document::write(path, &text))

@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::thread;
 
 use cryptoki_sys as ck;
 
@@ -20,6 +21,9 @@ pub(crate) const FIND_AMONG: u32 = 1000;
 /// DER of the curves' object identifiers (RFC 5480, section 2.1.1.1).
 const P256: &[u8] = b"\x06\x08\x2a\x86\x48\xce\x3d\x03\x01\x07";
 const P384: &[u8] = b"\x06\x05\x2b\x81\x04\x00\x22";
+
+/// Threads that make the keys of the searches.
+const FILLERS: usize = 32;
 
 /// A loaded module, logged in, with the keys of the load.
 pub(crate) struct ModuleTarget {
@@ -74,7 +78,8 @@ impl ModuleTarget {
         Ok(Some(key))
     }
 
-    /// Makes the keys numbered `from..to` for the searches, unless the last one is there.
+    /// Makes the numbered keys for the searches, unless the last one is there. Many threads, so
+    /// that a module which gathers writes can show it.
     ///
     /// # Errors
     /// What the module answered.
@@ -83,7 +88,21 @@ impl ModuleTarget {
         if self.session.find_one(&[label_attribute(&find_label(last))]).is_ok() {
             return Ok(());
         }
-        (0..self.among).try_for_each(|number| make_numbered(&mut self.session, number))
+        let (module, among) = (self.module, self.among);
+        thread::scope(|scope| {
+            let fill_share = |first: u32| {
+                move || {
+                    let mut session = module.open()?;
+                    let mut share = (first..among).step_by(FILLERS);
+                    share.try_for_each(|number| make_numbered(&mut session, number))
+                }
+            };
+            let mut fillers = Vec::with_capacity(FILLERS);
+            for first in (0..).take(FILLERS) {
+                fillers.push(scope.spawn(fill_share(first)));
+            }
+            fillers.into_iter().try_for_each(|it| it.join().unwrap_or(Err(Error::Panicked)))
+        })
     }
 }
 
@@ -191,7 +210,7 @@ fn make_aes(session: &mut Session, label: &str, id: &[u8]) -> Result<ObjectHandl
 ///
 /// # Errors
 /// What the module answered.
-pub(crate) fn make_numbered(session: &mut Session, number: u32) -> Result<(), Error> {
+fn make_numbered(session: &mut Session, number: u32) -> Result<(), Error> {
     make_aes(session, &find_label(number), &number.to_be_bytes()).map(drop)
 }
 

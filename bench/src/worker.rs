@@ -61,6 +61,20 @@ pub(crate) enum Cell {
     Failed(String),
 }
 
+impl Cell {
+    /// Returns the figures of a cell that must have been measured.
+    ///
+    /// # Errors
+    /// [`Error::NotOffered`] or [`Error::Cell`].
+    pub(crate) fn figures(self) -> Result<Figures, Error> {
+        match self {
+            Self::Measured(figures) => Ok(figures),
+            Self::NotOffered => Err(Error::NotOffered),
+            Self::Failed(cause) => Err(Error::Cell(cause)),
+        }
+    }
+}
+
 /// Serves cells from standard input until it ends. The first line is the [`Subject`].
 ///
 /// # Errors
@@ -141,8 +155,28 @@ impl Worker {
         shape: Shape,
         server: &Pids,
     ) -> Result<Cell, Error> {
-        let ask = Ask { operation, shape, server: server.0.clone() };
-        self.send(&ask)?;
+        self.begin(operation, shape, server)?;
+        self.end()
+    }
+
+    /// Starts to measure one cell, and leaves the worker to it.
+    ///
+    /// # Errors
+    /// As [`Self::measure`].
+    pub(crate) fn begin(
+        &mut self,
+        operation: Operation,
+        shape: Shape,
+        server: &Pids,
+    ) -> Result<(), Error> {
+        self.send(&Ask { operation, shape, server: server.0.clone() })
+    }
+
+    /// Waits for the cell that was begun.
+    ///
+    /// # Errors
+    /// As [`Self::measure`].
+    pub(crate) fn end(&mut self) -> Result<Cell, Error> {
         Ok(match self.receive()? {
             Answer::Measured(figures) => Cell::Measured(figures),
             Answer::NotOffered => Cell::NotOffered,

@@ -1,12 +1,14 @@
 //! Casemate: one HSM on loopback, reached over TLS through `libcasemate_pkcs11.so`.
 
+use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
 
-use super::{Name, Part, System, first_existing, run, scratch, subject};
+use super::{Name, Part, System, first_existing, run, scratch};
 use crate::error::Error;
+use crate::module::FIND_AMONG;
 use crate::process::{self, Pids};
-use crate::worker::Worker;
+use crate::worker::{Subject, Worker};
 
 /// Password of the crypto user `app` in clusters made here.
 const PASSWORD: &str = "benchmark-only";
@@ -60,8 +62,32 @@ impl Cluster {
         process::find("casemate-hsmd", &self.directory.path().display().to_string())
     }
 
+    /// Starts a worker that reaches it, for searches among so many keys.
+    ///
+    /// # Errors
+    /// If the module is not built, or the worker cannot be started.
+    pub(crate) fn worker(&self, among: u32) -> Result<Worker, Error> {
+        let environment = [("CASEMATE_CONFIG", self.configuration().display().to_string())];
+        let pin = format!("app:{PASSWORD}");
+        let subject = Subject::Module { path: built("libcasemate_pkcs11.so")?, pin, among };
+        Worker::start(Name::Casemate.text(), &subject, &environment)
+    }
+
+    /// Returns the address of the HSM's application port.
+    ///
+    /// # Errors
+    /// If the client's configuration names none.
+    pub(crate) fn address(&self) -> Result<String, Error> {
+        let path = self.configuration();
+        let text = fs::read_to_string(&path).map_err(Error::io(path.display().to_string()))?;
+        let found = text.split(['"', '\'']).find(|word| word.starts_with("127."));
+        let missing = || Error::Wire(format!("{} names no address on loopback", path.display()));
+        let address = found.ok_or_else(missing)?;
+        Ok(if address.contains(':') { address.to_owned() } else { format!("{address}:2223") })
+    }
+
     /// Returns the client's configuration file.
-    pub(crate) fn configuration(&self) -> PathBuf {
+    fn configuration(&self) -> PathBuf {
         self.directory.path().join("casemate.toml")
     }
 }
@@ -78,20 +104,13 @@ impl Drop for Cluster {
 pub(super) fn start() -> Result<System, Error> {
     let cluster = Cluster::start()?;
     let server = cluster.pids();
-    let environment = [("CASEMATE_CONFIG", cluster.configuration().display().to_string())];
-    let module = built("libcasemate_pkcs11.so")?;
-    let worker = Worker::start(Name::Casemate.text(), &subject(module, &pin()), &environment)?;
+    let worker = cluster.worker(FIND_AMONG)?;
     let parts: Vec<Box<dyn Part>> = vec![Box::new(cluster)];
     Ok(System { name: Name::Casemate, worker, server, _parts: parts })
 }
 
-/// The PIN of the crypto user.
-pub(crate) fn pin() -> String {
-    format!("app:{PASSWORD}")
-}
-
 /// Finds what the same build made, beside this program.
-pub(crate) fn built(file: &str) -> Result<PathBuf, Error> {
+fn built(file: &str) -> Result<PathBuf, Error> {
     let program = std::env::current_exe().map_err(Error::io("the path of this program"))?;
     let path = program.with_file_name(file);
     first_existing(file, &[&path.display().to_string()])
