@@ -77,7 +77,6 @@ pub(crate) fn judge(results: &Results) -> Vec<Goal> {
     let p11kit = results.get(Operation::SignP256, GOAL_THREADS, Name::P11kit);
     let sign = ours(Operation::SignP256);
     let factor = if unit.is_some_and(|unit| unit > SLOW_UNIT) { 1.1 } else { 1.2 };
-    let lone = results.get(Operation::Empty, 1, Name::Casemate).map(|cell| cell.p50);
     vec![
         Goal::at_most("empty call, CPU of both sides", whole(Operation::Empty), 1.4, " U"),
         Goal::at_most(
@@ -123,6 +122,5 @@ pub(crate) fn judge(results: &Results) -> Vec<Goal> {
             " ×",
         ),
         Goal::at_most("AES-GCM 16 KiB, CPU of both sides", whole(Operation::Gcm16K), 3.4, " U"),
-        Goal::at_most("empty call of a lone thread, p50, as installed", lone, 70.0, " µs"),
     ]
 }

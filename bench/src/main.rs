@@ -32,7 +32,7 @@ use crate::error::Error;
 use crate::load::Shape;
 use crate::operation::Operation;
 use crate::results::Results;
-use crate::scenarios::Size;
+use crate::scenarios::{Scenario, Size};
 use crate::systems::{Name, System};
 use crate::table::Circumstances;
 
@@ -58,7 +58,13 @@ struct Arguments {
     /// Rounds; the table shows the median
     #[arg(long, default_value_t = 3)]
     rounds: usize,
-    /// Leave out the scenarios: start-up, mixed load, many connections, many keys
+    /// Leave out the table's cells
+    #[arg(long)]
+    no_cells: bool,
+    /// Run only these scenarios
+    #[arg(long, value_delimiter = ',')]
+    scenarios: Vec<Scenario>,
+    /// Leave out the scenarios
     #[arg(long)]
     no_scenarios: bool,
     /// Put the table into this document, between its markers
@@ -69,10 +75,13 @@ struct Arguments {
 }
 
 impl Arguments {
-    /// The scenarios are Casemate's: they run unless it was left out.
-    fn scenarios(&self) -> bool {
+    /// The scenarios to run; they are Casemate's, and go with it.
+    fn scenarios(&self) -> Vec<Scenario> {
         let ours = self.only.is_empty() || self.only.contains(&Name::Casemate);
-        ours && !self.no_scenarios
+        if !ours || self.no_scenarios {
+            return Vec::new();
+        }
+        chosen(&self.scenarios, &Scenario::ALL)
     }
 }
 
@@ -101,31 +110,45 @@ fn main() -> ExitCode {
 
 fn drive(arguments: &Arguments) -> Result<(), Error> {
     let how = circumstances(arguments);
+    let mut results = Results::default();
+    let mut goals = Vec::new();
+    if !arguments.no_cells {
+        measure_cells(arguments, &how, &mut results)?;
+        goals = goals::judge(&results);
+    }
+    let size = if arguments.quick { Size::QUICK } else { Size::FULL };
+    for scenario in arguments.scenarios() {
+        eprintln!("scenario {scenario:?}");
+        goals.extend(scenario.run(size)?);
+    }
+    if arguments.quick {
+        // What ran once shows that it works, not how fast.
+        goals.clear();
+    }
+    let text = table::render(&results, &goals, &how);
+    print!("{text}");
+    arguments.write.as_deref().map_or(Ok(()), |path| document::write(path, &text))
+}
+
+/// Fills the table.
+fn measure_cells(
+    arguments: &Arguments,
+    how: &Circumstances,
+    results: &mut Results,
+) -> Result<(), Error> {
     let mut systems = Vec::new();
     for name in chosen(&arguments.only, &Name::ALL) {
         eprintln!("starting {}", name.text());
         systems.push(System::start(name)?);
     }
     let operations = chosen(&arguments.operations, &Operation::ALL);
-    let mut results = Results::default();
     for round in 1..=how.rounds {
         for &operation in &operations {
             eprintln!("round {round} of {}: {}", how.rounds, operation.name());
-            measure_row(&mut systems, operation, &how, &mut results)?;
+            measure_row(&mut systems, operation, how, results)?;
         }
     }
-    drop(systems);
-    let mut goals = goals::judge(&results);
-    if arguments.scenarios() {
-        let size = if arguments.quick { Size::QUICK } else { Size::FULL };
-        goals.extend(scenarios::run(size)?);
-    }
-    if arguments.quick {
-        goals.clear();
-    }
-    let text = table::render(&results, &goals, &how);
-    print!("{text}");
-    arguments.write.as_deref().map_or(Ok(()), |path| document::write(path, &text))
+    Ok(())
 }
 
 /// Measures one operation at each thread count, the systems in turn.

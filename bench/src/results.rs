@@ -28,6 +28,11 @@ impl Results {
         }
     }
 
+    /// Returns whether nothing was measured.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.measured.is_empty()
+    }
+
     /// Returns the medians of a cell, figure by figure, if it was measured and never failed.
     pub(crate) fn get(&self, operation: Operation, threads: usize, name: Name) -> Option<Figures> {
         let key = (place(operation), threads, name);

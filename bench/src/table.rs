@@ -47,6 +47,9 @@ fn header(text: &mut String, results: &Results, how: &Circumstances) {
 }
 
 fn cells(text: &mut String, results: &Results, how: &Circumstances) {
+    if results.is_empty() {
+        return;
+    }
     line(
         text,
         "| operation | threads | system | per second | p50 µs | p99 µs | client CPU µs | server CPU µs |",

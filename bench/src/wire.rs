@@ -8,10 +8,12 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::sync::Arc;
 
-use casemate_protocol::frame;
+use casemate_crypto::{Hash, hmac};
 use casemate_protocol::messages::{
-    Answer, Ask, ClientHello, Empty, PROTOCOL_MAX, PROTOCOL_MIN, Reply, Request, ServerHello,
+    Answer, Ask, ClientHello, Empty, LogIn, PROTOCOL_MAX, PROTOCOL_MIN, Reply, Request,
+    ServerHello, UseTicket,
 };
+use casemate_protocol::{frame, statements};
 use prost::Message;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::CryptoProvider;
@@ -25,6 +27,12 @@ pub(crate) struct Connection {
     stream: StreamOwned<ClientConnection, TcpStream>,
     sequence: u64,
     input: Vec<u8>,
+}
+
+/// What a log-in leaves to come back with.
+pub(crate) struct Ticket {
+    ticket: Vec<u8>,
+    secret: Vec<u8>,
 }
 
 impl Connection {
@@ -68,13 +76,56 @@ impl Connection {
     /// # Errors
     /// [`Error::Wire`] with what went wrong.
     pub(crate) fn ping(&mut self) -> Result<(), Error> {
-        self.sequence += 1;
-        let request = Request { ask: Some(Ask::Ping(Empty {})), ..Request::default() };
-        let answer = self.exchange(self.sequence, &request.encode_to_vec())?;
-        match Reply::decode(answer.as_slice()).map_err(wire)?.answer {
-            Some(Answer::Done(_)) => Ok(()),
+        match self.ask(Ask::Ping(Empty {}))? {
+            Answer::Done(_) => Ok(()),
             _ => Err(wire("a ping was not answered by Done")),
         }
+    }
+
+    /// Logs in by password and returns the ticket.
+    ///
+    /// # Errors
+    /// [`Error::Wire`] with what went wrong.
+    pub(crate) fn log_in(&mut self, user: &str, password: &str) -> Result<Ticket, Error> {
+        self.logged_in(Ask::LogIn(LogIn {
+            user: user.to_owned(),
+            password: password.to_owned(),
+            role: 0,
+            client: vec![7; 16],
+        }))
+    }
+
+    /// Logs in by ticket and returns the renewed one.
+    ///
+    /// # Errors
+    /// [`Error::Wire`] with what went wrong.
+    pub(crate) fn use_ticket(&mut self, ticket: &Ticket) -> Result<Ticket, Error> {
+        let nonce = [9; 32];
+        let label = statements::CHANNEL_BINDING_LABEL;
+        let exporter = self.stream.conn.export_keying_material([0; 32], label, None);
+        let statement = statements::ticket_proof(&exporter.map_err(wire)?, &nonce);
+        let proof = hmac::sign(Hash::Sha256, &ticket.secret, &[&statement]);
+        self.logged_in(Ask::UseTicket(UseTicket {
+            ticket: ticket.ticket.clone(),
+            nonce: nonce.to_vec(),
+            proof: proof.as_ref().to_vec(),
+        }))
+    }
+
+    fn logged_in(&mut self, ask: Ask) -> Result<Ticket, Error> {
+        match self.ask(ask)? {
+            Answer::LoggedIn(it) => Ok(Ticket { ticket: it.ticket, secret: it.secret }),
+            Answer::Error(error) => Err(wire(format!("log-in refused, code {}", error.code))),
+            _ => Err(wire("a log-in was answered by something else")),
+        }
+    }
+
+    fn ask(&mut self, ask: Ask) -> Result<Answer, Error> {
+        self.sequence += 1;
+        let request = Request { ask: Some(ask), ..Request::default() };
+        let answer = self.exchange(self.sequence, &request.encode_to_vec())?;
+        let reply = Reply::decode(answer.as_slice()).map_err(wire)?;
+        reply.answer.ok_or_else(|| wire("a reply without an answer"))
     }
 
     fn exchange(&mut self, sequence: u64, message: &[u8]) -> Result<Vec<u8>, Error> {

@@ -1,7 +1,8 @@
 //! Casemate: one HSM on loopback, reached over TLS through `libcasemate_pkcs11.so`.
 
 use std::fs;
-use std::path::PathBuf;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use super::{Name, Part, System, first_existing, run, scratch};
@@ -62,15 +63,30 @@ impl Cluster {
         process::find("casemate-hsmd", &self.directory.path().display().to_string())
     }
 
+    /// Makes both sides sleep at once when there is nothing to do. The HSM must be down.
+    ///
+    /// # Errors
+    /// If a configuration file cannot be changed.
+    pub(crate) fn turn_polling_off(&self) -> Result<(), Error> {
+        append(&self.directory.path().join("hsm-1/hsmd.toml"), "\n[limits]\npolling_us = 0\n")?;
+        append(&self.configuration(), "\n[client]\npolling_us = 0\n")
+    }
+
     /// Starts a worker that reaches it, for searches among so many keys.
     ///
     /// # Errors
     /// If the module is not built, or the worker cannot be started.
     pub(crate) fn worker(&self, among: u32) -> Result<Worker, Error> {
         let environment = [("CASEMATE_CONFIG", self.configuration().display().to_string())];
-        let pin = format!("app:{PASSWORD}");
+        let (user, password) = Self::crypto_user();
+        let pin = format!("{user}:{password}");
         let subject = Subject::Module { path: built("libcasemate_pkcs11.so")?, pin, among };
         Worker::start(Name::Casemate.text(), &subject, &environment)
+    }
+
+    /// Returns name and password of the crypto user.
+    pub(crate) const fn crypto_user() -> (&'static str, &'static str) {
+        ("app", PASSWORD)
     }
 
     /// Returns the address of the HSM's application port.
@@ -107,6 +123,12 @@ pub(super) fn start() -> Result<System, Error> {
     let worker = cluster.worker(FIND_AMONG)?;
     let parts: Vec<Box<dyn Part>> = vec![Box::new(cluster)];
     Ok(System { name: Name::Casemate, worker, server, _parts: parts })
+}
+
+fn append(path: &Path, text: &str) -> Result<(), Error> {
+    let file = fs::OpenOptions::new().append(true).open(path);
+    let written = file.and_then(|mut file| file.write_all(text.as_bytes()));
+    written.map_err(Error::io(path.display().to_string()))
 }
 
 /// Finds what the same build made, beside this program.
