@@ -7,8 +7,10 @@ up:
 test:
 	tests/system/stages
 
+# Prints the table; `make bench ARGUMENTS='--write docs/performance.md'` also puts it into the document.
 bench:
-	cargo run --release --package casemate-bench
+	cargo build --release --package casemate-cli --package casemate-hsmd --package casemate-pkcs11
+	cargo run --release --package casemate-bench -- $(ARGUMENTS)
 
 fix:
 	cargo fmt --all

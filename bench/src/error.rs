@@ -45,8 +45,8 @@ pub(crate) enum Error {
         /// What went wrong.
         cause: String,
     },
-    /// A cell failed on which a scenario stands.
-    #[error("a load of the scenario failed: {0}")]
+    /// A cell failed that must not.
+    #[error("a load failed: {0}")]
     Cell(String),
     /// The bare connection to a daemon broke.
     #[error("the connection to the HSM: {0}")]

@@ -127,7 +127,19 @@ fn drive(arguments: &Arguments) -> Result<(), Error> {
     }
     let text = table::render(&results, &goals, &how);
     print!("{text}");
+    if arguments.quick {
+        ours_worked(&results)?;
+    }
     arguments.write.as_deref().map_or(Ok(()), |path| document::write(path, &text))
+}
+
+/// Fails if a cell of ours failed. That another system lacks an operation is its own affair.
+fn ours_worked(results: &Results) -> Result<(), Error> {
+    let ours = |name| matches!(name, Name::Limit | Name::Casemate);
+    let failed = results.failures().find(|&(_, _, name, _)| ours(name));
+    failed.map_or(Ok(()), |(operation, _, name, cause)| {
+        Err(Error::Cell(format!("{}, {}: {cause}", operation.name(), name.text())))
+    })
 }
 
 /// Fills the table.
