@@ -151,14 +151,14 @@ mod tests {
         let right = phrase("right", "open sesame\n").unwrap();
         let wrong = phrase("wrong", "open barley").unwrap();
         assert!(file.read().unwrap().is_none());
-        file.write(&Secret::from_slice(b"secret")).unwrap();
-        assert_eq!(file.read().unwrap().unwrap().expose(), b"secret");
+        file.write(&Secret::from_slice(b"pebble")).unwrap();
+        assert_eq!(file.read().unwrap().unwrap().expose(), b"pebble");
         assert!(matches!(right.read(), Err(SealingError::OtherProvider)));
-        right.write(&Secret::from_slice(b"secret")).unwrap();
-        assert_eq!(right.read().unwrap().unwrap().expose(), b"secret");
+        right.write(&Secret::from_slice(b"pebble")).unwrap();
+        assert_eq!(right.read().unwrap().unwrap().expose(), b"pebble");
         assert!(matches!(wrong.read(), Err(SealingError::WrongPassphrase)));
         let bytes = std::fs::read(directory.path().join(FILE)).unwrap();
-        assert!(!bytes.windows(6).any(|window| window == b"secret"));
+        assert!(!bytes.windows(6).any(|window| window == b"pebble"));
         assert!(phrase("empty", "\n").is_err());
     }
 }
