@@ -1,7 +1,7 @@
 //! The only place that prints: for people, or as JSON for programs.
-#![expect(clippy::print_stdout, clippy::print_stderr, reason = "printing is the job of this file")]
+#![expect(clippy::print_stderr, reason = "printing is the job of this file")]
 
-use std::io::{IsTerminal as _, Write as _};
+use std::io::{self, ErrorKind, IsTerminal as _, Write as _};
 use std::process::ExitCode;
 
 use serde_json::{Value, json};
@@ -21,34 +21,51 @@ impl Output {
     /// Prints the result: `text` for people, `data` for programs.
     pub(crate) fn result(&self, text: &str, data: Value) {
         if self.json {
-            println!("{}", json!({ "error_code": 0, "data": data }));
+            print(format!("{}\n", json!({ "error_code": 0, "data": data })).as_bytes());
         } else {
-            println!("{text}");
+            print(format!("{text}\n").as_bytes());
         }
     }
 
     /// Says what is going on, where a person waits.
     pub(crate) fn progress(&self, text: &str) {
-        if !self.json && std::io::stderr().is_terminal() {
+        if !self.json && io::stderr().is_terminal() {
             eprintln!("{text} …");
         }
     }
 
     /// Prints bytes as they are.
     pub(crate) fn raw(&self, bytes: &[u8]) -> Result<(), CliError> {
-        std::io::stdout().write_all(bytes)?;
-        Ok(())
+        write(bytes).map_err(Into::into)
     }
 
     /// Prints an error, and returns the exit code for it.
     pub(crate) fn error(&self, error: &CliError) -> ExitCode {
         if self.json {
-            println!("{}", json!({ "error_code": 1, "data": error.to_string() }));
+            print(
+                format!("{}\n", json!({ "error_code": 1, "data": error.to_string() })).as_bytes(),
+            );
         }
         eprintln!("casemate: {error}");
         if let Some(hint) = error.hint() {
             eprintln!("hint: {hint}");
         }
         ExitCode::from(if error.is_usage() { 2 } else { 1 })
+    }
+}
+
+/// Writes to standard output. A reader that has seen enough (`casemate man | head`) is not an error.
+fn write(bytes: &[u8]) -> io::Result<()> {
+    let mut output = io::stdout().lock();
+    match output.write_all(bytes).and_then(|()| output.flush()) {
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
+        result => result,
+    }
+}
+
+/// Prints a result, and says on standard error where that fails.
+fn print(bytes: &[u8]) {
+    if let Err(error) = write(bytes) {
+        eprintln!("casemate: standard output: {error}");
     }
 }
