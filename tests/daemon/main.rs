@@ -1,0 +1,12 @@
+//! The daemon as an operator and an application see it.
+
+use casemate_protocol::messages::{Answer, Ask, Empty};
+use casemate_tests::{Build, Cluster};
+
+#[test]
+fn a_cluster_of_one_serves() {
+    let cluster = Cluster::start(Build::Plain).unwrap();
+    let client = cluster.user().unwrap();
+    assert!(matches!(client.call(Ask::Ping(Empty {})).unwrap(), Answer::Done(_)));
+    assert!(cluster.log().contains("ready"));
+}
