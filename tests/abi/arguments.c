@@ -328,7 +328,8 @@ int main(void) {
     OK(get(NULL, &version, &interface, 0));
     more = &((struct function_list_3_2 *)interface->pFunctionList)->more;
 
-    CK_C_INITIALIZE_ARGS reserved = {.pReserved = buffer}, half = {.CreateMutex = (CK_CREATEMUTEX)(void *)buffer};
+    /* Where the standard has pReserved, the structure of NSS has a field of its own. */
+    CK_C_INITIALIZE_ARGS reserved = {.LibraryParameters = (CK_CHAR_PTR *)(void *)buffer}, half = {.CreateMutex = (CK_CREATEMUTEX)(void *)buffer};
     WANT(p11->C_Initialize(&reserved), BAD);
     WANT(p11->C_Initialize(&half), BAD);
     OK(initialize(p11));
@@ -350,6 +351,6 @@ int main(void) {
     OK(sign(p11, session, private_key, digest, signature));
     OK(p11->C_Finalize(NULL));
     WANT(p11->C_Finalize(NULL), CKR_CRYPTOKI_NOT_INITIALIZED);
-    dlclose(library);
+    unload(library);
     return done("arguments");
 }

@@ -94,6 +94,6 @@ int main(void) {
         pthread_join(threads[i], NULL);
 
     OK(p11->C_Finalize(NULL));
-    dlclose(library);
+    unload(library);
     return done("fork");
 }

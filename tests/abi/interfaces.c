@@ -96,6 +96,6 @@ int main(void) {
     WANT(get(NULL, &unknown, &found, 0), CKR_FUNCTION_FAILED, CKR_ARGUMENTS_BAD);
     WANT(get((CK_UTF8CHAR *)"Vendor of none", NULL, &found, 0), CKR_FUNCTION_FAILED, CKR_ARGUMENTS_BAD);
     WANT(get(NULL, NULL, &found, 0x80000000UL), CKR_FUNCTION_FAILED, CKR_ARGUMENTS_BAD);
-    dlclose(library);
+    unload(library);
     return done("interfaces");
 }

@@ -29,7 +29,7 @@ static void use(int finalize) {
     OK(verify(p11, session, public, digest, signature));
     if (finalize)
         OK(p11->C_Finalize(NULL));
-    OK((CK_RV)dlclose(library));
+    unload(library);
 }
 
 static struct CK_FUNCTION_LIST_3_0 *loaded;

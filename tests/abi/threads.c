@@ -92,6 +92,6 @@ int main(void) {
     session = open_session(p11);
     OK(log_in(p11, session));
     OK(p11->C_Finalize(NULL));
-    dlclose(library);
+    unload(library);
     return done("threads");
 }

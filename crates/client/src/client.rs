@@ -329,6 +329,19 @@ impl Client {
         lock(&self.session).as_ref().map(|session| session.who.clone())
     }
 
+    /// Whether somebody is logged in.
+    #[must_use]
+    pub fn is_logged_in(&self) -> bool {
+        self.session_number.load(Ordering::Acquire) != 0
+    }
+
+    /// Ends the log-in here without a word to the cluster: for one that the cluster ended, as a change of the password does.
+    pub fn forget_log_in(&self) {
+        self.session_number.store(0, Ordering::Release);
+        *lock(&self.session) = None;
+        self.drop_links();
+    }
+
     /// Logs out: here at once, and in the cluster, so that the ticket is worth nothing any more.
     ///
     /// # Errors
@@ -339,9 +352,7 @@ impl Client {
         }
         let told = self
             .call_within(Ask::LogOut(Empty {}), self.config.deadline.min(Duration::from_secs(5)));
-        self.session_number.store(0, Ordering::Release);
-        *lock(&self.session) = None;
-        self.drop_links();
+        self.forget_log_in();
         told.map(drop)
     }
 

@@ -34,7 +34,8 @@ pub(crate) enum OpenKey {
 
 /// Returns the curve of the library for an EC key.
 pub(crate) fn ec_curve(header: &Header) -> Result<ec::Curve, Error> {
-    let params = header.value(AttributeType::EcParams).unwrap_or_default();
+    let missing = Error::TemplateIncomplete(AttributeType::EcParams.number());
+    let params = header.value(AttributeType::EcParams).ok_or(missing)?;
     match Curve::from_ec_params(params) {
         Some(Curve::P224) => Ok(ec::Curve::P224),
         Some(Curve::P256) => Ok(ec::Curve::P256),

@@ -1,0 +1,197 @@
+//! Sessions and log-in (PKCS#11 3.2 §5.6).
+
+use std::time::{Duration, Instant};
+
+use casemate_client::{Client, ClientError};
+use casemate_protocol::messages::{Ask, CreateUser};
+use casemate_protocol::{Error, Role};
+use cryptoki_sys as ck;
+
+use crate::code::{Code, Result};
+use crate::library::{Library, SLOT};
+use crate::pin::Pin;
+use crate::sessions::Session;
+
+/// Checks that a slot is the one there is.
+///
+/// # Errors
+/// `CKR_SLOT_ID_INVALID`.
+pub(crate) const fn check_slot(slot: ck::CK_SLOT_ID) -> Result<()> {
+    if slot == SLOT { Ok(()) } else { Err(Code::SLOT_ID_INVALID) }
+}
+
+/// `C_OpenSession`
+pub(crate) fn open(
+    library: &Library,
+    slot: ck::CK_SLOT_ID,
+    flags: ck::CK_FLAGS,
+) -> Result<ck::CK_SESSION_HANDLE> {
+    check_slot(slot)?;
+    if flags & ck::CKF_SERIAL_SESSION == 0 {
+        return Err(Code(ck::CKR_SESSION_PARALLEL_NOT_SUPPORTED));
+    }
+    if flags & ck::CKF_ASYNC_SESSION != 0 {
+        return Err(Code(ck::CKR_SESSION_ASYNC_NOT_SUPPORTED));
+    }
+    library.sessions.open(flags & ck::CKF_RW_SESSION != 0)
+}
+
+/// `C_CloseSession`: with the last session the log-in ends.
+pub(crate) fn close(library: &Library, session: ck::CK_SESSION_HANDLE) -> Result<()> {
+    let last = library.sessions.close(session)?;
+    library.objects.forget_session(session);
+    if last && library.is_logged_in() { library.log_out() } else { Ok(()) }
+}
+
+/// `C_CloseAllSessions`
+pub(crate) fn close_all(library: &Library, slot: ck::CK_SLOT_ID) -> Result<()> {
+    check_slot(slot)?;
+    library.sessions.close_all();
+    if library.is_logged_in() {
+        return library.log_out();
+    }
+    library.objects.forget_all();
+    Ok(())
+}
+
+/// `C_GetSessionInfo`
+pub(crate) fn info(library: &Library, session: &Session) -> ck::CK_SESSION_INFO {
+    let state = match (library.is_logged_in(), session.writes) {
+        (false, false) => ck::CKS_RO_PUBLIC_SESSION,
+        (true, false) => ck::CKS_RO_USER_FUNCTIONS,
+        (false, true) => ck::CKS_RW_PUBLIC_SESSION,
+        (true, true) => ck::CKS_RW_USER_FUNCTIONS,
+    };
+    let writes = if session.writes { ck::CKF_RW_SESSION } else { 0 };
+    let flags = ck::CKF_SERIAL_SESSION | writes;
+    ck::CK_SESSION_INFO { slotID: SLOT, state, flags, ulDeviceError: 0 }
+}
+
+/// `C_Login`, and `C_LoginUser`, which tells the name apart.
+pub(crate) fn log_in(
+    library: &Library,
+    session: &Session,
+    user_type: ck::CK_USER_TYPE,
+    user: Option<&[u8]>,
+    pin: &[u8],
+) -> Result<()> {
+    match user_type {
+        ck::CKU_USER | ck::CKU_CONTEXT_SPECIFIC => {}
+        ck::CKU_SO => {
+            tracing::warn!(
+                "a security officer does not log in here: admins use the command `casemate`"
+            );
+            return Err(Code(ck::CKR_USER_TYPE_INVALID));
+        }
+        _ => return Err(Code(ck::CKR_USER_TYPE_INVALID)),
+    }
+    let pin = match user {
+        Some(user) => {
+            let text = |bytes| std::str::from_utf8(bytes).map_err(|_error| Code::PIN_INCORRECT);
+            Pin::of(text(user)?, text(pin)?)?
+        }
+        None => Pin::read(pin)?,
+    };
+    if user_type == ck::CKU_CONTEXT_SPECIFIC {
+        return confirm(library, session, &pin);
+    }
+    if library.is_logged_in() {
+        return Err(Code(ck::CKR_USER_ALREADY_LOGGED_IN));
+    }
+    patiently(&library.client, &pin)
+}
+
+/// Logs in; after wrong passwords of somebody it waits as long as the cluster says, within the deadline.
+fn patiently(client: &Client, pin: &Pin<'_>) -> Result<()> {
+    let started = Instant::now();
+    loop {
+        match client.log_in(&pin.user, pin.password, Some(Role::CryptoUser)) {
+            Err(ClientError::Refused(Error::LogInDelayed(ms))) => {
+                let pause = Duration::from_millis(ms.max(1));
+                if started.elapsed().saturating_add(pause) > client.config().deadline {
+                    return Err(Error::LogInDelayed(ms).into());
+                }
+                std::thread::sleep(pause);
+            }
+            outcome => return outcome.map(drop).map_err(Code::from),
+        }
+    }
+}
+
+/// Confirms the next use of a key with `CKA_ALWAYS_AUTHENTICATE` (PKCS#11 3.2 §5.6.8): the same user's password is checked by a log-in on
+/// a connection of its own, which ends at once.
+fn confirm(library: &Library, session: &Session, pin: &Pin<'_>) -> Result<()> {
+    let mut active = session.active();
+    let active = &mut *active;
+    let signing = active.sign.as_mut().map(|signature| &mut signature.usable);
+    let deciphering = active.decrypt.as_mut().map(|cipher| &mut cipher.usable);
+    let waiting = signing
+        .into_iter()
+        .chain(deciphering)
+        .find(|usable| usable.facts.always_authenticate && !usable.confirmed);
+    let usable = waiting.ok_or(Code::OPERATION_NOT_INITIALIZED)?;
+    check_own(library, pin)?;
+    usable.confirmed = true;
+    Ok(())
+}
+
+/// Checks the password of the user who is logged in.
+fn check_own(library: &Library, pin: &Pin<'_>) -> Result<()> {
+    let who = library.client.logged_in().ok_or(Code::USER_NOT_LOGGED_IN)?;
+    if who.user != pin.user {
+        return Err(Code::PIN_INCORRECT);
+    }
+    let other = Client::new(library.client.config().clone());
+    patiently(&other, pin)?;
+    other.log_out().map_err(Code::from)
+}
+
+/// `C_SetPIN`: changes one's own password, and logs in again, for the old log-in ends with the old password.
+pub(crate) fn set_pin(library: &Library, session: &Session, old: &[u8], new: &[u8]) -> Result<()> {
+    session.require_writes()?;
+    let who = library.client.logged_in().ok_or(Code::USER_NOT_LOGGED_IN)?;
+    check_own(library, &Pin::read(old)?)?;
+    // The new one may be told with the name or without.
+    let prefix = format!("{}:", who.user);
+    let text = std::str::from_utf8(new).map_err(|_error| Code(ck::CKR_PIN_INVALID))?;
+    let password = text.strip_prefix(&prefix).unwrap_or(text);
+    let request = CreateUser {
+        user: who.user.clone(),
+        role: Role::CryptoUser.number(),
+        password: password.to_owned(),
+    };
+    library.call(Ask::ChangePassword(request))?;
+    library.client.forget_log_in();
+    library.objects.forget_all();
+    patiently(&library.client, &Pin::of(&who.user, password)?)
+}
+
+/// `C_SessionCancel`
+pub(crate) fn cancel(session: &Session, flags: ck::CK_FLAGS) {
+    let has = |flag: ck::CK_FLAGS| flags & flag != 0;
+    let mut active = session.active();
+    if has(ck::CKF_FIND_OBJECTS) {
+        active.find = None;
+    }
+    if has(ck::CKF_DIGEST) {
+        active.digest = None;
+    }
+    if has(ck::CKF_SIGN) {
+        active.sign = None;
+    }
+    if has(ck::CKF_VERIFY) {
+        active.verify = None;
+    }
+    if has(ck::CKF_ENCRYPT) {
+        active.encrypt = None;
+    }
+    if has(ck::CKF_DECRYPT) {
+        active.decrypt = None;
+    }
+    if has(ck::CKF_MESSAGE_ENCRYPT) {
+        active.message_encrypt = None;
+    }
+    if has(ck::CKF_MESSAGE_DECRYPT) {
+        active.message_decrypt = None;
+    }
+}
