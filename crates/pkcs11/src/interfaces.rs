@@ -2,6 +2,7 @@
 //!
 //! The newest list begins as the older ones do, so it is written once and the others take its fields.
 
+use std::cell::UnsafeCell;
 use std::ffi::CStr;
 
 use cryptoki_sys as ck;
@@ -292,19 +293,22 @@ static LIST_2_40: ck::CK_FUNCTION_LIST = ck::CK_FUNCTION_LIST {
 
 const NAME: &CStr = c"PKCS 11";
 
-/// The interfaces, the newest first: it is the one for who does not say which.
-struct Interfaces([ck::CK_INTERFACE; 3]);
+/// The interfaces. The first is for who does not say which: 3.0, for programs of its time do not all know what to do with a newer
+/// one (OpenSC's spy lets it pass unseen), and who needs 3.2 asks for it.
+///
+/// They lie in memory that may be written: OpenSC's spy puts its own list there, as the pointer to non-constant allows it to.
+struct Interfaces(UnsafeCell<[ck::CK_INTERFACE; 3]>);
 
-// SAFETY: its pointers are to constants that nobody writes.
+// SAFETY: this library writes nothing there, and a program that does answers for it.
 unsafe impl Sync for Interfaces {}
 
-static INTERFACES: Interfaces = Interfaces([
-    interface((&raw const LIST_3_2).cast()),
+static INTERFACES: Interfaces = Interfaces(UnsafeCell::new([
     interface((&raw const LIST_3_0).cast()),
+    interface((&raw const LIST_3_2).cast()),
     interface((&raw const LIST_2_40).cast()),
-]);
+]));
 
-const VERSIONS: [ck::CK_VERSION; 3] = [VERSION_3_2, VERSION_3_0, VERSION_2_40];
+const VERSIONS: [ck::CK_VERSION; 3] = [VERSION_3_0, VERSION_3_2, VERSION_2_40];
 
 const fn interface(list: *const std::ffi::c_void) -> ck::CK_INTERFACE {
     ck::CK_INTERFACE {
@@ -331,8 +335,12 @@ pub(crate) unsafe fn function_list(list: ck::CK_FUNCTION_LIST_PTR_PTR) -> ck::CK
 /// # Safety
 /// The caller's promise.
 pub(crate) unsafe fn list(list: ck::CK_INTERFACE_PTR, count: ck::CK_ULONG_PTR) -> ck::CK_RV {
-    // SAFETY: the caller's promise.
-    enter_bare(|| unsafe { general::write_list(list, count, &INTERFACES.0) })
+    enter_bare(|| {
+        // SAFETY: they are there as long as the library is, and nobody of ours writes them.
+        let interfaces = unsafe { &*INTERFACES.0.get() };
+        // SAFETY: the caller's promise.
+        unsafe { general::write_list(list, count, interfaces) }
+    })
 }
 
 /// `C_GetInterface`
@@ -359,16 +367,15 @@ pub(crate) unsafe fn find(
         if other || flags & !ck::CKF_INTERFACE_FORK_SAFE != 0 {
             return Err(Code(ck::CKR_FUNCTION_FAILED));
         }
-        place.set((&raw const *by_version(wanted)?).cast_mut());
+        place.set(by_version(wanted)?);
         Ok(())
     })
 }
 
-fn by_version(wanted: Option<&ck::CK_VERSION>) -> Result<&'static ck::CK_INTERFACE> {
+fn by_version(wanted: Option<&ck::CK_VERSION>) -> Result<ck::CK_INTERFACE_PTR> {
     let is_wanted = |version: &ck::CK_VERSION| {
         wanted.is_none_or(|wanted| (wanted.major, wanted.minor) == (version.major, version.minor))
     };
-    let mut all = INTERFACES.0.iter().zip(&VERSIONS);
-    let found = all.find(|(_, version)| is_wanted(version)).map(|(interface, _)| interface);
-    found.ok_or(Code(ck::CKR_FUNCTION_FAILED))
+    let found = VERSIONS.iter().position(is_wanted).ok_or(Code(ck::CKR_FUNCTION_FAILED))?;
+    Ok(INTERFACES.0.get().cast::<ck::CK_INTERFACE>().wrapping_add(found))
 }

@@ -64,7 +64,7 @@ pub unsafe extern "C" fn C_GetInterfaceList(
     unsafe { interfaces::list(interfaces, count) }
 }
 
-/// `C_GetInterface`: one interface by name, version and flags; the newest if they are not said.
+/// `C_GetInterface`: one interface by name, version and flags; 3.0 if they are not said.
 ///
 /// # Safety
 /// `name` is NULL or ends with a NUL; `version` is NULL or may be read; `interface` is NULL or may be written.
