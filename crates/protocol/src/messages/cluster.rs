@@ -1,0 +1,130 @@
+//! The life of a cluster: request and certificate, activation, status, settings.
+
+use prost::Message;
+
+/// The signed certificate of the cluster.
+#[derive(Clone, PartialEq, Message)]
+pub struct Initialize {
+    /// The customer's signature on the CSR, PEM.
+    #[prost(string, tag = "1")]
+    pub certificate: String,
+    /// The customer's CA, PEM, self-signed.
+    #[prost(string, tag = "2")]
+    pub trust_anchor: String,
+}
+
+/// The first admin's password, with the customer's word.
+#[derive(Clone, PartialEq, Message)]
+#[prost(skip_debug)]
+pub struct Activate {
+    /// The password of the user `admin`.
+    #[prost(string, tag = "1")]
+    pub password: String,
+    /// The signature on [`crate::statements::activation`]; empty where activation is open.
+    #[prost(bytes = "vec", tag = "2")]
+    pub signature: Vec<u8>,
+    /// The certificate (PEM) of the key that signed: the trust anchor itself, or one that it issued.
+    #[prost(string, tag = "3")]
+    pub certificate: String,
+}
+
+/// How an HSM and its cluster are.
+#[derive(Clone, PartialEq, Message)]
+pub struct Status {
+    /// The cluster (10 bytes).
+    #[prost(bytes = "vec", tag = "1")]
+    pub cluster: Vec<u8>,
+    /// A [`Lifecycle`](super::Lifecycle) number.
+    #[prost(uint32, tag = "2")]
+    pub lifecycle: u32,
+    /// Whether the cluster is in FIPS mode.
+    #[prost(bool, tag = "3")]
+    pub fips_mode: bool,
+    /// Whether this HSM's cryptographic library is the validated one.
+    #[prost(bool, tag = "4")]
+    pub fips_library: bool,
+    /// How the module's secrets lie on disk: `file`, `passphrase`.
+    #[prost(string, tag = "5")]
+    pub protection: String,
+    /// The HSMs of the cluster.
+    #[prost(message, repeated, tag = "6")]
+    pub hsms: Vec<HsmStatus>,
+    /// The index applied here.
+    #[prost(uint64, tag = "7")]
+    pub index: u64,
+    /// The state hash at `index`, under a key of the cluster.
+    #[prost(bytes = "vec", tag = "8")]
+    pub state_hash: Vec<u8>,
+    /// Objects in the cluster.
+    #[prost(uint64, tag = "9")]
+    pub objects: u64,
+    /// Users in the cluster.
+    #[prost(uint64, tag = "10")]
+    pub users: u64,
+    /// Whether the cluster was made by `casemate dev`.
+    #[prost(bool, tag = "11")]
+    pub dev: bool,
+    /// What is wrong, in words; empty if nothing is.
+    #[prost(string, repeated, tag = "12")]
+    pub warnings: Vec<String>,
+    /// The incarnation (16 bytes).
+    #[prost(bytes = "vec", tag = "13")]
+    pub incarnation: Vec<u8>,
+    /// SHA-256 of the cluster key's SubjectPublicKeyInfo.
+    #[prost(bytes = "vec", tag = "14")]
+    pub cluster_key_sha256: Vec<u8>,
+}
+
+/// How one HSM is.
+#[derive(Clone, PartialEq, Message)]
+pub struct HsmStatus {
+    /// The HSM (10 bytes).
+    #[prost(bytes = "vec", tag = "1")]
+    pub hsm: Vec<u8>,
+    /// Its address, as its configuration has it.
+    #[prost(string, tag = "2")]
+    pub address: String,
+    /// Its zone's label.
+    #[prost(string, tag = "3")]
+    pub zone: String,
+    /// The version of its software.
+    #[prost(string, tag = "4")]
+    pub version: String,
+    /// Health in one word: `ok`, `read-only`, `starting`, `failed`.
+    #[prost(string, tag = "5")]
+    pub health: String,
+    /// Whether it leads.
+    #[prost(bool, tag = "6")]
+    pub leader: bool,
+    /// When its leaf certificate ends, seconds since 1970.
+    #[prost(uint64, tag = "7")]
+    pub certificate_end: u64,
+}
+
+/// The cluster's certificate request.
+#[derive(Clone, PartialEq, Message)]
+pub struct Csr {
+    /// PKCS#10, PEM.
+    #[prost(string, tag = "1")]
+    pub csr: String,
+    /// The module's certificate (PEM), by the installation's CA; empty if the installation has none.
+    #[prost(string, tag = "2")]
+    pub module_certificate: String,
+    /// The module key's ECDSA P-256/SHA-256 signature (DER) on [`crate::statements::csr_evidence`].
+    #[prost(bytes = "vec", tag = "3")]
+    pub evidence: Vec<u8>,
+    /// The HSM that made it (10 bytes).
+    #[prost(bytes = "vec", tag = "4")]
+    pub hsm: Vec<u8>,
+}
+
+/// Settings of the cluster that a client needs.
+#[derive(Clone, PartialEq, Message)]
+pub struct Settings {
+    /// Whether public objects are seen without a log-in.
+    #[prost(bool, tag = "1")]
+    pub public_objects: bool,
+    /// Whether activation needs no signature.
+    #[prost(bool, tag = "2")]
+    pub activation_open: bool,
+}
