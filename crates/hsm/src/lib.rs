@@ -43,6 +43,7 @@ mod reader;
 mod sealing;
 mod secrets;
 mod state;
+mod status;
 mod users;
 mod window;
 

@@ -12,10 +12,7 @@ use bytes::Bytes;
 use casemate_crypto::digest;
 use casemate_protocol::Error;
 use casemate_protocol::identity::{CommandId, LogIndex};
-use casemate_protocol::messages::{
-    Answer, Ask, Empty, HsmStatus, Lifecycle, Reply, Settings as WireSettings, Status,
-    decode_request,
-};
+use casemate_protocol::messages::{Answer, Ask, Empty, Lifecycle, Reply, decode_request};
 use prost::Message;
 
 use crate::command::{Author, Change, Command, Request};
@@ -31,7 +28,7 @@ use crate::sealing::Keyring;
 use crate::secrets::Secrets;
 use crate::state::State;
 use crate::window::RequestId;
-use crate::{index_token, users};
+use crate::{index_token, status, users};
 
 /// What the two faces of the module share.
 pub(crate) struct Shared {
@@ -350,8 +347,8 @@ impl Reader {
         }
         match ask {
             Ask::Ping(_) => Ok(Outcome::answer(Answer::Done(Empty {}))),
-            Ask::Status(_) => Ok(self.status()),
-            Ask::Settings(_) => Ok(Outcome::answer(Answer::Settings(settings(context)))),
+            Ask::Status(_) => Ok(status::handle(self)),
+            Ask::Settings(_) => Ok(status::settings(context)),
             Ask::Csr(_) => lifecycle::csr(context).map(Outcome::answer),
             Ask::Initialize(request) => lifecycle::initialize(context, &request),
             Ask::Activate(request) => lifecycle::activate(context, caller, &request),
@@ -399,12 +396,6 @@ impl Reader {
         }
     }
 
-    fn status(&self) -> Outcome {
-        let reader = self.clone();
-        // The state hash walks the whole state.
-        Outcome::offload(move || Outcome::answer(Answer::Status(status(&reader))))
-    }
-
     /// Makes the TLS identity of this HSM: a fresh key, and a leaf certificate that the cluster key signs inside.
     ///
     /// # Errors
@@ -448,57 +439,10 @@ const fn changes_state(ask: &Ask) -> bool {
     )
 }
 
-fn settings(context: &Context<'_>) -> WireSettings {
-    let settings = context.state.settings();
-    WireSettings {
-        public_objects: settings.public_objects,
-        activation_open: settings.activation_open,
-    }
-}
-
 fn log_out(context: &Context<'_>) -> Result<Outcome, Error> {
     let log_in = context.log_in.ok_or(Error::LogInRequired)?;
     let until = log_in.expires.after_ms(limits::CLOCK_TOLERANCE_MS);
     let change = Change::LogOut { log_in: log_in.id, until };
     let log_out = |reply| Answered { reply, caller: CallerChange::LoggedOut };
     Ok(context.author().propose_with(Action::LogOut, change, log_out))
-}
-
-fn status(reader: &Reader) -> Status {
-    let state = reader.state();
-    let settings = state.settings();
-    let secrets = reader.0.secrets();
-    let this = reader.this();
-    let hsm = HsmStatus {
-        hsm: this.id.as_bytes().to_vec(),
-        address: this.address.clone(),
-        zone: this.zone.clone(),
-        version: this.version.clone(),
-        health: "ok".to_owned(),
-        leader: true,
-        certificate_end: 0,
-    };
-    let mut warnings = vec!["one HSM: not durable against its loss".to_owned()];
-    let fips_library = casemate_crypto::is_fips_library();
-    if settings.fips_mode && !fips_library {
-        warnings.push("FIPS mode, but not the validated library".to_owned());
-    }
-    let count = |number: usize| u64::try_from(number).unwrap_or(u64::MAX);
-    let cluster = state.cluster.as_ref();
-    Status {
-        cluster: secrets.cluster().as_bytes().to_vec(),
-        lifecycle: cluster.map_or(0, |cluster| cluster.lifecycle as u32),
-        fips_mode: settings.fips_mode,
-        fips_library,
-        protection: this.protection.clone(),
-        hsms: vec![hsm],
-        index: state.index.0,
-        state_hash: state.hash(&reader.keyring()),
-        objects: count(state.objects.len()),
-        users: count(state.users.len()),
-        dev: settings.dev,
-        warnings,
-        incarnation: secrets.incarnation().as_bytes().to_vec(),
-        cluster_key_sha256: cluster.map_or_else(Vec::new, |cluster| cluster.key_sha256().to_vec()),
-    }
 }
