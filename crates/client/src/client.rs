@@ -157,9 +157,8 @@ impl Client {
         {
             let links = lock(&self.links);
             place = thread_number() % links.len().max(1);
-            if let Some(Some(link)) = links.get(place)
-                && !link.is_broken()
-            {
+            let link = links.get(place).and_then(Option::as_ref);
+            if let Some(link) = link.filter(|link| !link.is_broken()) {
                 return Ok(Arc::clone(link));
             }
         }

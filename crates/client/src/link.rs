@@ -229,10 +229,11 @@ impl Link {
 
     fn wait(&self, waiter: &Arc<Waiter>, deadline: Instant) -> Result<Vec<u8>, AttemptError> {
         loop {
-            if waiter.done.load(Ordering::Acquire)
-                && let Some(reply) = lock(&waiter.reply).take()
-            {
-                return Ok(reply);
+            if waiter.done.load(Ordering::Acquire) {
+                let reply = lock(&waiter.reply).take();
+                if let Some(reply) = reply {
+                    return Ok(reply);
+                }
             }
             if self.is_broken() {
                 return Err(self.unreachable(&"the connection broke"));
