@@ -2,7 +2,8 @@
 //!
 //! One driver for any PKCS#11 module. It measures raw AWS-LC in process, Casemate over TLS,
 //! SoftHSM2 in process and SoftHSM2 behind p11-kit's remoting, in one run on the same cores, and
-//! prints one table with the goals and whether each was met. See `README.md` for how to read it.
+//! prints one table with the goals and whether each was met. See `README.md` for how to read it. Only `ffi` has
+//! `unsafe` code: the C libraries that it measures.
 #![deny(unsafe_code)]
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "printing is its purpose")]
 
