@@ -11,6 +11,9 @@ pub(crate) struct Arguments {
     /// Print JSON: {"error_code":0,"data":…}
     #[arg(long, global = true)]
     pub(crate) json: bool,
+    /// The cluster that is meant: refused if the configuration is of another one
+    #[arg(long, global = true, value_name = "ID")]
+    pub(crate) cluster_id: Option<String>,
     #[command(subcommand)]
     pub(crate) group: Group,
 }
@@ -36,8 +39,12 @@ pub(crate) enum Group {
     Crypto(Crypto),
     /// Print a completion script for a shell
     Completions { shell: clap_complete::Shell },
-    /// Print the manual page
-    Man,
+    /// Print the manual page, or write those of all commands into a directory
+    Man {
+        /// Write casemate.1, casemate-key-list.1 and so on here
+        #[arg(long)]
+        directory: Option<PathBuf>,
+    },
 }
 
 #[derive(Clone, Debug, Args)]
@@ -57,12 +64,14 @@ pub(crate) enum Dev {
     Status(DevDirectory),
     /// Kill one HSM at once (SIGKILL)
     Kill {
+        /// Which HSM
         number: u8,
         #[command(flatten)]
         directory: DevDirectory,
     },
     /// Start one HSM
     Start {
+        /// Which HSM
         number: u8,
         #[command(flatten)]
         directory: DevDirectory,
@@ -108,9 +117,6 @@ pub(crate) enum Cluster {
     VerifyCsr {
         /// The certificate request, PEM
         csr: PathBuf,
-        /// The cluster that it must name
-        #[arg(long)]
-        cluster_id: Option<String>,
     },
     /// Set the first admin's password
     Activate(Activate),
@@ -140,12 +146,12 @@ pub(crate) struct Activate {
     /// The password of the user `admin`; asked for if not given
     #[arg(long)]
     pub(crate) password: Option<String>,
-    /// A certificate under the trust anchor (or the anchor itself), PEM
-    #[arg(long)]
-    pub(crate) activation_cert: PathBuf,
-    /// Its private key (EC P-256), PEM
-    #[arg(long)]
-    pub(crate) activation_key: PathBuf,
+    /// A certificate under the trust anchor (or the anchor itself), PEM; not needed where activation is open
+    #[arg(long, requires = "activation_key")]
+    pub(crate) activation_cert: Option<PathBuf>,
+    /// Its private key (EC P-256), PKCS#8 in PEM
+    #[arg(long, requires = "activation_cert")]
+    pub(crate) activation_key: Option<PathBuf>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -249,8 +255,10 @@ pub(crate) enum GenerateSymmetric {
 
 #[derive(Debug, Args)]
 pub(crate) struct SecretKey {
+    /// The label
     #[arg(long)]
     pub(crate) label: String,
+    /// AES: 16, 24 or 32
     #[arg(long)]
     pub(crate) key_length_bytes: u64,
     /// Attributes, NAME=VALUE
@@ -275,6 +283,7 @@ pub(crate) enum GeneratePair {
         /// 2048 to 4096, in steps of 256
         #[arg(long)]
         modulus_size_bits: u64,
+        /// Odd, at least 65537
         #[arg(long, default_value_t = 65_537)]
         public_exponent: u64,
     },
@@ -290,8 +299,10 @@ pub(crate) enum GeneratePair {
 
 #[derive(Debug, Args)]
 pub(crate) struct Pair {
+    /// The label of the public key
     #[arg(long)]
     pub(crate) public_label: String,
+    /// The label of the private key
     #[arg(long)]
     pub(crate) private_label: String,
     /// Attributes of the public key, NAME=VALUE
@@ -306,14 +317,25 @@ pub(crate) struct Pair {
 pub(crate) enum Import {
     /// A public key in PEM (SubjectPublicKeyInfo)
     Pem {
+        /// The file
         #[arg(long)]
         path: PathBuf,
+        /// The label
         #[arg(long)]
         label: String,
+        /// Refuse the file if it holds another kind of key
+        #[arg(long, value_enum)]
+        key_type_class: Option<KeyTypeClass>,
         /// Attributes, NAME=VALUE
         #[arg(long, num_args = 1..)]
         attributes: Vec<String>,
     },
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum KeyTypeClass {
+    RsaPublic,
+    EcPublic,
 }
 
 #[derive(Debug, Subcommand)]
@@ -324,9 +346,12 @@ pub(crate) enum Crypto {
     Verify {
         #[command(flatten)]
         sign: Sign,
-        /// The signature
-        #[arg(long)]
-        signature_path: PathBuf,
+        /// The signature, in base64
+        #[arg(long, required_unless_present = "signature_path")]
+        signature: Option<String>,
+        /// The file with the signature
+        #[arg(long, conflicts_with = "signature")]
+        signature_path: Option<PathBuf>,
     },
 }
 
@@ -336,6 +361,7 @@ pub(crate) enum Algorithm {
     RsaPkcs,
     RsaPkcsPss,
     Ed25519,
+    Ed25519ph,
     MlDsa,
 }
 
@@ -346,20 +372,53 @@ pub(crate) enum HashName {
     Sha256,
     Sha384,
     Sha512,
+    /// Part of ML-DSA, and of nothing else here
+    Shake256,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum MgfName {
+    Mgf1Sha1,
+    Mgf1Sha224,
+    Mgf1Sha256,
+    Mgf1Sha384,
+    Mgf1Sha512,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum DataType {
+    /// The message
+    Raw,
+    /// Its digest
+    Digest,
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct Sign {
+    /// How to sign
     #[arg(value_enum)]
     pub(crate) algorithm: Algorithm,
     /// attr.NAME=VALUE, or key-reference=0x…; all must hold
     #[arg(long, num_args = 1.., required = true)]
     pub(crate) key_filter: Vec<String>,
-    #[arg(long, value_enum, default_value_t = HashName::Sha256)]
-    pub(crate) hash_function: HashName,
-    /// The message
+    /// The hash of the message (sha256 if not given; ed25519ph: sha512; ed25519 and ml-dsa have their own)
+    #[arg(long, value_enum)]
+    pub(crate) hash_function: Option<HashName>,
+    /// The message, in base64
+    #[arg(long, required_unless_present = "data_path")]
+    pub(crate) data: Option<String>,
+    /// The file with the message
+    #[arg(long, conflicts_with = "data")]
+    pub(crate) data_path: Option<PathBuf>,
+    /// What the data is
+    #[arg(long, value_enum, default_value_t = DataType::Raw)]
+    pub(crate) data_type: DataType,
+    /// RSA-PSS: the mask generation (the hash function's if not given)
+    #[arg(long, value_enum)]
+    pub(crate) mgf: Option<MgfName>,
+    /// RSA-PSS: bytes of the salt (as many as the hash has if not given)
     #[arg(long)]
-    pub(crate) data_path: PathBuf,
+    pub(crate) salt_length: Option<u64>,
     /// Write the signature here (raw; ECDSA: r and s)
     #[arg(long)]
     pub(crate) output_path: Option<PathBuf>,

@@ -18,13 +18,13 @@ use crate::error::{CliError, read, write};
 use crate::output::Output;
 
 /// Runs a command of the group.
-pub(crate) fn run(command: Cluster, output: &Output) -> Result<(), CliError> {
+pub(crate) fn run(command: Cluster, wanted: Option<&str>, output: &Output) -> Result<(), CliError> {
     match command {
         Cluster::Status => status(output),
-        Cluster::Initialize(arguments) => initialize(&arguments, output),
-        Cluster::VerifyCsr { csr, cluster_id } => {
+        Cluster::Initialize(arguments) => initialize(&arguments, wanted, output),
+        Cluster::VerifyCsr { csr } => {
             let pem = read(&csr)?;
-            let cluster = check_csr(&String::from_utf8_lossy(&pem), cluster_id.as_deref())?;
+            let cluster = check_csr(&String::from_utf8_lossy(&pem), wanted)?;
             output.result(
                 &format!("the request is for {cluster}, signed by its own key"),
                 json!({ "cluster-id": cluster }),
@@ -57,7 +57,7 @@ pub(crate) fn fetch_status(client: &Client) -> Result<Status, CliError> {
 
 fn status(output: &Output) -> Result<(), CliError> {
     let client = Client::new(Config::find()?);
-    let status = fetch_status(&client)?;
+    let status = output.waiting("waiting for the cluster", || fetch_status(&client))?;
     let cluster =
         id(&status.cluster, ClusterId::from_bytes).map_or_else(String::new, |id| id.to_string());
     let state = Lifecycle::from_number(status.lifecycle).map_or("UNKNOWN", Lifecycle::name);
@@ -147,11 +147,15 @@ pub(crate) fn client_config(
     )
 }
 
-fn initialize(arguments: &Initialize, output: &Output) -> Result<(), CliError> {
+fn initialize(
+    arguments: &Initialize,
+    wanted: Option<&str>,
+    output: &Output,
+) -> Result<(), CliError> {
     let client = Client::new(Config::uninitialized(&arguments.address));
     if let Some(path) = &arguments.csr {
-        let csr = fetch_csr(&client)?;
-        let cluster = check_csr(&csr.csr, None)?;
+        let csr = output.waiting("waiting for the HSM", || fetch_csr(&client))?;
+        let cluster = check_csr(&csr.csr, wanted)?;
         write(path, csr.csr.as_bytes())?;
         let text = format!(
             "{} holds the request of {cluster}: sign it with your CA, then hand the certificate in",
@@ -195,15 +199,20 @@ pub(crate) fn sign_statement(key_pem: &str, statement: &[u8]) -> Result<Vec<u8>,
 
 fn activate(arguments: &Activate, output: &Output) -> Result<(), CliError> {
     let client = Client::new(Config::find()?);
+    let text = |path: &Path| Ok::<_, CliError>(String::from_utf8_lossy(&read(path)?).into_owned());
+    let (certificate, key) = match (&arguments.activation_cert, &arguments.activation_key) {
+        (Some(certificate), Some(key)) => (text(certificate)?, Some(text(key)?)),
+        // Where activation is open, nobody need sign; elsewhere the HSM says that somebody must.
+        _ => (String::new(), None),
+    };
+    if let Some(key) = &key {
+        sign_statement(key, b"the key is read before anything is sent")?;
+    }
+    let sign = |statement: &[u8]| {
+        key.as_ref().and_then(|key| sign_statement(key, statement).ok()).unwrap_or_default()
+    };
     let password = new_password(arguments.password.as_ref())?;
-    let certificate = String::from_utf8_lossy(&read(&arguments.activation_cert)?).into_owned();
-    let key = String::from_utf8_lossy(&read(&arguments.activation_key)?).into_owned();
-    sign_statement(&key, b"the key is read before anything is sent")?;
-    client.activate(
-        &password,
-        |statement| sign_statement(&key, statement).unwrap_or_default(),
-        &certificate,
-    )?;
+    output.waiting("waiting for the cluster", || client.activate(&password, sign, &certificate))?;
     output.result("Cluster activation successful", json!("Cluster activation successful"));
     Ok(())
 }

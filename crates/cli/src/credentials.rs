@@ -5,12 +5,25 @@ use casemate_protocol::Role;
 
 use crate::arguments::{Credentials, RoleName};
 use crate::error::CliError;
+use crate::output::Output;
 
 /// The role of a name.
 pub(crate) const fn role(name: RoleName) -> Role {
     match name {
         RoleName::Admin => Role::Admin,
         RoleName::CryptoUser => Role::CryptoUser,
+    }
+}
+
+/// Refuses a configuration that is of another cluster than the one that is meant.
+pub(crate) fn expect_cluster(wanted: &str) -> Result<(), CliError> {
+    let configured = Config::find()?.trust.map(|trust| trust.cluster.to_string());
+    match configured {
+        Some(configured) if configured == wanted => Ok(()),
+        configured => Err(CliError::Failed(format!(
+            "the configuration is of {}, not of {wanted}",
+            configured.unwrap_or_else(|| "no cluster".to_owned())
+        ))),
     }
 }
 
@@ -28,7 +41,9 @@ fn from_environment() -> Result<(Role, String, String), CliError> {
         }
     };
     let pin = std::env::var("CASEMATE_PIN").map_err(|_error| missing("CASEMATE_PIN"))?;
-    let (user, password) = pin.split_once(':').ok_or_else(|| {
+    // The form for PKCS#11 may begin with the role.
+    let named = pin.strip_prefix("CU:").filter(|rest| rest.contains(':'));
+    let (user, password) = named.unwrap_or(&pin).split_once(':').ok_or_else(|| {
         CliError::Usage("CASEMATE_PIN is not of the form user:password".to_owned())
     })?;
     Ok((role, user.to_owned(), password.to_owned()))
@@ -37,7 +52,12 @@ fn from_environment() -> Result<(Role, String, String), CliError> {
 /// Returns a password, which is asked for if it is not given.
 pub(crate) fn password(given: Option<&String>, prompt: &str) -> Result<String, CliError> {
     given.map_or_else(
-        || Ok(rpassword::prompt_password(format!("{prompt}: "))?),
+        || {
+            let asked = rpassword::prompt_password(format!("{prompt}: "));
+            asked.map_err(|cause| {
+                CliError::Usage(format!("no password is given, and none can be asked for: {cause}"))
+            })
+        },
         |given| Ok(given.clone()),
     )
 }
@@ -52,7 +72,10 @@ pub(crate) fn new_password(given: Option<&String>) -> Result<String, CliError> {
 }
 
 /// Connects and logs in as the arguments or the environment say.
-pub(crate) fn log_in(credentials: Option<&Credentials>) -> Result<Client, CliError> {
+pub(crate) fn log_in(
+    credentials: Option<&Credentials>,
+    output: &Output,
+) -> Result<Client, CliError> {
     let client = Client::new(Config::find()?);
     let given =
         credentials.and_then(|credentials| Some((credentials, credentials.username.as_ref()?)));
@@ -63,6 +86,6 @@ pub(crate) fn log_in(credentials: Option<&Credentials>) -> Result<Client, CliErr
         }
         None => from_environment()?,
     };
-    client.log_in(&user, &password, Some(role))?;
+    output.waiting("waiting for the cluster", || client.log_in(&user, &password, Some(role)))?;
     Ok(client)
 }

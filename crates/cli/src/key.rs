@@ -12,14 +12,16 @@ use casemate_protocol::{
 };
 use serde_json::{Map, Value, json};
 
-use crate::arguments::{GeneratePair, GenerateSymmetric, Import, Key, Pair, SecretKey};
+use crate::arguments::{
+    GeneratePair, GenerateSymmetric, Import, Key, KeyTypeClass, Pair, SecretKey,
+};
 use crate::credentials::log_in;
 use crate::error::{CliError, read};
 use crate::output::Output;
 
 /// Runs a command of the group.
 pub(crate) fn run(command: Key, output: &Output) -> Result<(), CliError> {
-    let client = log_in(None)?;
+    let client = log_in(None, output)?;
     let result = match command {
         Key::GenerateSymmetric(GenerateSymmetric::Aes(key)) => {
             secret(&client, Mechanism::AesKeyGen, &key, output)
@@ -28,9 +30,7 @@ pub(crate) fn run(command: Key, output: &Output) -> Result<(), CliError> {
             secret(&client, Mechanism::GenericSecretKeyGen, &key, output)
         }
         Key::GenerateAsymmetricPair(pair) => generate_pair(&client, &pair, output),
-        Key::Import(Import::Pem { path, label, attributes }) => {
-            import(&client, &read(&path)?, &label, &attributes, output)
-        }
+        Key::Import(pem) => import(&client, &pem, output),
         Key::List { filter, verbose, max_items, starting_token } => {
             list(&client, &filter, verbose, (max_items, starting_token.unwrap_or(0)), output)
         }
@@ -167,17 +167,35 @@ fn search(client: &Client, template: Template, limit: u64, after: u64) -> Result
     }
 }
 
+/// Counts what a filter means: by pages of numbers alone.
+fn count(client: &Client, template: &Template) -> Result<usize, CliError> {
+    let (mut sum, mut after) = (0, 0);
+    loop {
+        let template = Some(template.clone());
+        let ask = FindObjects { template, after, ..FindObjects::default() };
+        let Answer::Found(found) = client.call(Ask::FindObjects(ask))? else {
+            return Err(ClientError::Unexpected.into());
+        };
+        sum += found.numbers.len();
+        match found.numbers.last() {
+            Some(last) if found.more => after = *last,
+            _ => return Ok(sum),
+        }
+    }
+}
+
 /// Finds the one key that a filter means.
 pub(crate) fn one(client: &Client, template: Template) -> Result<FoundObject, CliError> {
-    let found = search(client, template, 2, 0)?;
+    let found = search(client, template.clone(), 2, 0)?;
     let many = found.objects.len();
     let mut objects = found.objects.into_iter();
     match (objects.next(), many) {
         (Some(object), 1) => Ok(object),
         (None, _) => Err(CliError::Failed("Key selection criteria matched no key.".to_owned())),
-        (Some(_), _) => Err(CliError::Failed(
-            "Key selection criteria matched several keys. Refine selection criteria to select a single key.".to_owned(),
-        )),
+        (Some(_), _) => Err(CliError::Failed(format!(
+            "Key selection criteria matched {} keys. Refine selection criteria to select a single key.",
+            count(client, &template)?
+        ))),
     }
 }
 
@@ -313,7 +331,8 @@ fn generate_pair(client: &Client, pair: &GeneratePair, output: &Output) -> Resul
         public: Some(public),
         private: Some(private),
     };
-    let Answer::PairMade(made) = client.call(Ask::GenerateKeyPair(ask))? else {
+    let made = output.waiting("making the keys", || client.call(Ask::GenerateKeyPair(ask)))?;
+    let Answer::PairMade(made) = made else {
         return Err(ClientError::Unexpected.into());
     };
     let (public, private) = (fetch(client, made.public)?, fetch(client, made.private)?);
@@ -328,18 +347,18 @@ fn generate_pair(client: &Client, pair: &GeneratePair, output: &Output) -> Resul
     Ok(())
 }
 
-fn import(
-    client: &Client,
-    pem: &[u8],
-    label: &str,
-    attributes: &[String],
-    output: &Output,
-) -> Result<(), CliError> {
-    let wrong = || CliError::Failed("the file holds no RSA or EC public key in PEM".to_owned());
-    let (_, pem) = x509_parser::pem::parse_x509_pem(pem).map_err(|_error| wrong())?;
+fn import(client: &Client, pem: &Import, output: &Output) -> Result<(), CliError> {
+    let Import::Pem { path, label, key_type_class, attributes } = pem;
+    let wrong = |what: &str| {
+        let what = format!("{} holds no {what} in PEM", path.display());
+        CliError::Failed(what)
+    };
+    let neither = || wrong("RSA or EC public key");
+    let bytes = read(path)?;
+    let (_, pem) = x509_parser::pem::parse_x509_pem(&bytes).map_err(|_error| neither())?;
     let base = template(label, attributes)?
         .with(Attribute::number(AttributeType::Class, ObjectClass::PublicKey.number()));
-    let template = if let Ok(key) = ec::PublicKey::from_spki(&pem.contents) {
+    let (class, template) = if let Ok(key) = ec::PublicKey::from_spki(&pem.contents) {
         let curve = match key.curve() {
             ec::Curve::P224 => Curve::P224,
             ec::Curve::P256 => Curve::P256,
@@ -347,16 +366,30 @@ fn import(
             ec::Curve::P521 => Curve::P521,
             ec::Curve::Secp256k1 => Curve::Secp256k1,
         };
-        base.with(Attribute::number(AttributeType::KeyType, KeyType::Ec.number()))
+        let point = key.point().map_err(|_error| neither())?;
+        let template = base
+            .with(Attribute::number(AttributeType::KeyType, KeyType::Ec.number()))
             .with(Attribute::new(AttributeType::EcParams, curve.ec_params()))
-            .with(Attribute::new(AttributeType::EcPoint, key.point().map_err(|_error| wrong())?))
+            .with(Attribute::new(AttributeType::EcPoint, point));
+        (KeyTypeClass::EcPublic, template)
     } else {
         let (modulus, exponent) =
-            rsa::PublicKey::numbers_from_spki(&pem.contents).map_err(|_error| wrong())?;
-        base.with(Attribute::number(AttributeType::KeyType, KeyType::Rsa.number()))
+            rsa::PublicKey::numbers_from_spki(&pem.contents).map_err(|_error| neither())?;
+        let template = base
+            .with(Attribute::number(AttributeType::KeyType, KeyType::Rsa.number()))
             .with(Attribute::new(AttributeType::Modulus, modulus))
-            .with(Attribute::new(AttributeType::PublicExponent, exponent))
+            .with(Attribute::new(AttributeType::PublicExponent, exponent));
+        (KeyTypeClass::RsaPublic, template)
     };
+    match (key_type_class, class) {
+        (Some(KeyTypeClass::EcPublic), KeyTypeClass::RsaPublic) => {
+            return Err(wrong("EC public key"));
+        }
+        (Some(KeyTypeClass::RsaPublic), KeyTypeClass::EcPublic) => {
+            return Err(wrong("RSA public key"));
+        }
+        _ => {}
+    }
     let Answer::Made(made) = client.call(Ask::CreateObject(template))? else {
         return Err(ClientError::Unexpected.into());
     };
@@ -374,7 +407,8 @@ fn list(
     output: &Output,
 ) -> Result<(), CliError> {
     let (limit, after) = page;
-    let found = search(client, filter(filters)?, limit, after)?;
+    let template = filter(filters)?;
+    let found = search(client, template.clone(), limit, after)?;
     let lines = found.objects.iter().map(|object| {
         let attributes = object.attributes.clone().unwrap_or_default();
         let label = attributes.bytes(AttributeType::Label).unwrap_or_default();
@@ -388,13 +422,16 @@ fn list(
             String::from_utf8_lossy(label)
         )
     });
-    let text = lines.collect::<Vec<_>>().join("\n");
+    let mut text = lines.collect::<Vec<_>>().join("\n");
     let keys: Vec<Value> = found.objects.iter().map(|object| key_json(object, verbose)).collect();
     let mut data = json!({ "matched_keys": keys, "returned_key_count": found.objects.len() });
-    if found.more
-        && let (Some(last), Some(map)) = (found.objects.last(), data.as_object_mut())
-    {
-        map.insert("next_token".to_owned(), json!(last.number.to_string()));
+    if let Some(map) = data.as_object_mut() {
+        let total = if output.is_json() { count(client, &template)? } else { 0 };
+        map.insert("total_key_count".to_owned(), json!(total));
+        if let Some(last) = found.objects.last().filter(|_| found.more) {
+            map.insert("next_token".to_owned(), json!(last.number.to_string()));
+            text = format!("{text}\nmore follow: --starting-token {}", last.number);
+        }
     }
     output.result(if text.is_empty() { "no keys" } else { &text }, data);
     Ok(())

@@ -18,7 +18,7 @@ mod key;
 mod output;
 mod user;
 
-use arguments::{Arguments, Group};
+use arguments::{Arguments, Cluster, Group};
 use error::CliError;
 use output::Output;
 
@@ -32,9 +32,14 @@ fn main() -> ExitCode {
 }
 
 fn run(arguments: Arguments, output: &Output) -> Result<(), CliError> {
+    if let Some(cluster) = &arguments.cluster_id
+        && asks_the_cluster(&arguments.group)
+    {
+        credentials::expect_cluster(cluster)?;
+    }
     match arguments.group {
         Group::Dev(command) => dev::run(command, output),
-        Group::Cluster(command) => cluster::run(command, output),
+        Group::Cluster(command) => cluster::run(command, arguments.cluster_id.as_deref(), output),
         Group::Login(login) => user::login(&login, output),
         Group::User(command) => user::run(command, output),
         Group::Key(command) => key::run(command, output),
@@ -44,11 +49,33 @@ fn run(arguments: Arguments, output: &Output) -> Result<(), CliError> {
             clap_complete::generate(shell, &mut Arguments::command(), "casemate", &mut script);
             output.raw(&script)
         }
-        Group::Man => {
+        Group::Man { directory: None } => {
             let mut page = Vec::new();
             clap_mangen::Man::new(Arguments::command()).render(&mut page)?;
             output.raw(&page)
         }
+        Group::Man { directory: Some(directory) } => {
+            std::fs::create_dir_all(&directory)?;
+            clap_mangen::generate_to(Arguments::command(), &directory)?;
+            let text = format!("{} holds the manual pages", directory.display());
+            output.result(&text, serde_json::json!({ "path": directory.display().to_string() }));
+            Ok(())
+        }
+    }
+}
+
+/// Whether a command uses the client configuration.
+const fn asks_the_cluster(group: &Group) -> bool {
+    match group {
+        Group::Cluster(Cluster::Status | Cluster::Activate(_))
+        | Group::Login(_)
+        | Group::User(_)
+        | Group::Key(_)
+        | Group::Crypto(_) => true,
+        Group::Cluster(Cluster::Initialize(_) | Cluster::VerifyCsr { .. })
+        | Group::Dev(_)
+        | Group::Completions { .. }
+        | Group::Man { .. } => false,
     }
 }
 

@@ -3,10 +3,15 @@
 
 use std::io::{self, ErrorKind, IsTerminal as _, Write as _};
 use std::process::ExitCode;
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
 use crate::error::CliError;
+
+/// How long nobody wonders.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// How to print.
 pub(crate) struct Output {
@@ -16,6 +21,11 @@ pub(crate) struct Output {
 impl Output {
     pub(crate) const fn new(json: bool) -> Self {
         Self { json }
+    }
+
+    /// Whether a program reads what is printed.
+    pub(crate) const fn is_json(&self) -> bool {
+        self.json
     }
 
     /// Prints the result: `text` for people, `data` for programs.
@@ -32,6 +42,24 @@ impl Output {
         if !self.json && io::stderr().is_terminal() {
             eprintln!("{text} …");
         }
+    }
+
+    /// Does what may take long, and says after a second what a person waits for.
+    pub(crate) fn waiting<T>(&self, what: &'static str, work: impl FnOnce() -> T) -> T {
+        if self.json || !io::stderr().is_terminal() {
+            return work();
+        }
+        let (done, waits) = mpsc::channel::<()>();
+        let teller = std::thread::spawn(move || {
+            if waits.recv_timeout(PATIENCE) == Err(RecvTimeoutError::Timeout) {
+                eprintln!("{what} …");
+            }
+        });
+        let result = work();
+        drop(done);
+        // It only prints, and what it could not print is not missed.
+        let _ended = teller.join().is_ok();
+        result
     }
 
     /// Prints bytes as they are.

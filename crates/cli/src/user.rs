@@ -12,7 +12,7 @@ use crate::output::Output;
 
 /// Checks a log-in.
 pub(crate) fn login(credentials: &Credentials, output: &Output) -> Result<(), CliError> {
-    let client = log_in(Some(credentials))?;
+    let client = log_in(Some(credentials), output)?;
     if let Some(who) = client.logged_in() {
         let text = format!("{} may log in as {}", who.user, who.role.name());
         output.result(&text, json!({ "username": who.user, "role": who.role.name() }));
@@ -22,8 +22,8 @@ pub(crate) fn login(credentials: &Credentials, output: &Output) -> Result<(), Cl
 }
 
 /// Runs a command, logged in, and logs out.
-fn with_log_in(ask: Ask) -> Result<Answer, CliError> {
-    let client = log_in(None)?;
+fn with_log_in(ask: Ask, output: &Output) -> Result<Answer, CliError> {
+    let client = log_in(None, output)?;
     let answer = client.call(ask);
     // A changed password of one's own ends the log-in by itself.
     let _ended = client.log_out().is_ok();
@@ -49,23 +49,24 @@ fn done(answer: Answer, what: &str, output: &Output) -> Result<(), CliError> {
 pub(crate) fn run(command: User, output: &Output) -> Result<(), CliError> {
     match command {
         User::Create { user, password } => {
-            let answer = with_log_in(Ask::CreateUser(user_ask(&user, password.as_ref())?))?;
+            let answer = with_log_in(Ask::CreateUser(user_ask(&user, password.as_ref())?), output)?;
             done(answer, "created", output)
         }
         User::ChangePassword { user, password } => {
-            let answer = with_log_in(Ask::ChangePassword(user_ask(&user, password.as_ref())?))?;
+            let answer =
+                with_log_in(Ask::ChangePassword(user_ask(&user, password.as_ref())?), output)?;
             done(answer, "password changed", output)
         }
         User::Delete { user } => {
             let ask = NamedUser { user: user.username.clone(), role: role(user.role).number() };
-            done(with_log_in(Ask::DeleteUser(ask))?, "deleted", output)
+            done(with_log_in(Ask::DeleteUser(ask), output)?, "deleted", output)
         }
         User::List => list(output),
     }
 }
 
 fn list(output: &Output) -> Result<(), CliError> {
-    let Answer::Users(users) = with_log_in(Ask::ListUsers(Empty {}))? else {
+    let Answer::Users(users) = with_log_in(Ask::ListUsers(Empty {}), output)? else {
         return Err(ClientError::Unexpected.into());
     };
     let mut lines = Vec::new();

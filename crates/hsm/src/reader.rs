@@ -267,6 +267,12 @@ impl Reader {
         self.state().cluster.as_ref().map(|cluster| cluster.lifecycle)
     }
 
+    /// Whether the cluster was made for development, on one machine.
+    #[must_use]
+    pub fn is_dev(&self) -> bool {
+        self.state().settings().dev
+    }
+
     /// Returns the index of the published state.
     #[must_use]
     pub fn index(&self) -> LogIndex {

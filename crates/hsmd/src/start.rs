@@ -1,6 +1,7 @@
 //! From a configuration to a serving HSM, and to its end.
 
 use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -37,6 +38,10 @@ pub(crate) enum StartError {
         "the data directory {path} is empty, and the configuration has no [create]: nothing to start"
     )]
     Empty { path: String },
+    #[error(
+        "a cluster made with `dev = true` is for one machine: `listen` must be a loopback address, not {0}"
+    )]
+    DevInTheOpen(SocketAddr),
     #[error(transparent)]
     Module(#[from] casemate_hsm::StartError),
     #[error(transparent)]
@@ -60,6 +65,7 @@ impl StartError {
             | Self::SecretsMissing
             | Self::Sealing(SealingError::Damaged) => 3,
             Self::Empty { .. }
+            | Self::DevInTheOpen(_)
             | Self::Hardening(HardeningError::UnknownUser(_))
             | Self::Sealing(
                 SealingError::OtherProvider
@@ -102,9 +108,11 @@ pub(crate) fn run(configuration: &Configuration) -> Result<(), StartError> {
     let server = Server::bind(configuration)?;
     hardening::become_user(configuration.user.as_deref(), &configuration.data_directory)?;
     let disk: Arc<dyn Disk> = Arc::new(disk);
+    expect_loopback(configuration, configuration.create.as_ref().is_some_and(|create| create.dev))?;
     let (reader, applier, genesis) = module(configuration, &disk, &provider)?;
     let config = Config { node: 1, snapshot_every: configuration.limits.snapshot_every };
     let cluster = Cluster::open(config, disk, applier, genesis)?;
+    expect_loopback(configuration, reader.is_dev())?;
     hardening::sandbox(configuration.sandbox, &configuration.data_directory)?;
     #[cfg(feature = "testing")]
     hardening::probe();
@@ -118,6 +126,15 @@ pub(crate) fn run(configuration: &Configuration) -> Result<(), StartError> {
     notify("STOPPING=1");
     stopping.store(true, Ordering::SeqCst);
     running.stop();
+    Ok(())
+}
+
+/// Refuses to serve a cluster in the open that was made for development: its CA lies beside its keys.
+fn expect_loopback(configuration: &Configuration, dev: bool) -> Result<(), StartError> {
+    let listen = configuration.listen;
+    if dev && !listen.ip().is_loopback() {
+        return Err(StartError::DevInTheOpen(listen));
+    }
     Ok(())
 }
 

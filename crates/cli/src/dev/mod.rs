@@ -5,6 +5,8 @@
 //! DIR/hsm-1/hsmd.toml  data/  log  pid                     what the provider has
 //! ```
 
+use std::io::ErrorKind;
+use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -23,6 +25,12 @@ mod customer;
 mod process;
 
 use process::Hsm;
+
+/// The client's configuration, and its name until the cluster is whole.
+const CONFIG: &str = "casemate.toml";
+const UNFINISHED: &str = "casemate.unfinished";
+/// What lies beside the HSMs.
+const FILES: [&str; 4] = [CONFIG, UNFINISHED, "customerCA.crt", "customerCA.key"];
 
 /// How long an HSM may take until it answers.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -45,23 +53,43 @@ pub(crate) fn run(command: Dev, output: &Output) -> Result<(), CliError> {
         Dev::Start { number, directory } => {
             let hsm = one(&directory.dir, number)?;
             hsm.start()?;
-            wait_until_ready(&hsm, &Config::load(&directory.dir.join("casemate.toml"))?)?;
+            wait_until_ready(&hsm, &Config::load(&directory.dir.join(CONFIG))?)?;
             output.result(&format!("HSM {number} runs"), json!({ "started": number }));
             Ok(())
         }
         Dev::Wipe(directory) => {
-            let hsms = all(&directory.dir)?;
-            hsms.iter().try_for_each(Hsm::stop)?;
-            std::fs::remove_dir_all(&directory.dir)?;
+            all(&directory.dir)?;
+            wipe(&directory.dir)?;
             output.result("wiped", json!("wiped"));
             Ok(())
         }
     }
 }
 
+/// Removes what `dev up` made, and nothing else: the directory may hold files of somebody's own.
+fn wipe(directory: &Path) -> Result<(), CliError> {
+    for hsm in present(directory) {
+        hsm.stop()?;
+        hsm.remove()?;
+    }
+    for name in FILES {
+        match std::fs::remove_file(directory.join(name)) {
+            Err(error) if error.kind() != ErrorKind::NotFound => return Err(error.into()),
+            _ => {}
+        }
+    }
+    match std::fs::remove_dir(std::fs::canonicalize(directory)?) {
+        Err(error) if error.kind() != ErrorKind::DirectoryNotEmpty => Err(error.into()),
+        _ => Ok(()),
+    }
+}
+
+fn present(directory: &Path) -> impl Iterator<Item = Hsm> {
+    (1..=28).map(|number| Hsm::at(directory, number)).filter(Hsm::exists)
+}
+
 fn all(directory: &Path) -> Result<Vec<Hsm>, CliError> {
-    let hsms: Vec<Hsm> =
-        (1..=28).map(|number| Hsm::at(directory, number)).filter(Hsm::exists).collect();
+    let hsms: Vec<Hsm> = present(directory).collect();
     if hsms.is_empty() {
         return Err(CliError::Failed(format!(
             "{} holds no cluster: `casemate dev up` makes one",
@@ -121,39 +149,72 @@ fn wait_until_ready(hsm: &Hsm, config: &Config) -> Result<(), CliError> {
 
 fn up(arguments: &Up, output: &Output) -> Result<(), CliError> {
     let directory = &arguments.directory.dir;
-    let config_path = directory.join("casemate.toml");
+    let config_path = directory.join(CONFIG);
     if config_path.exists() {
         for hsm in all(directory)? {
+            output.progress("starting the HSM");
             hsm.start()?;
             wait_until_ready(&hsm, &Config::load(&config_path)?)?;
         }
+        let config = absolute(&config_path).display().to_string();
         let text = format!(
-            "the cluster runs\nexport CASEMATE_CONFIG={}",
-            absolute(&config_path).display()
+            "the cluster runs; its users and keys are those it had\n\n\
+             Try next:\n  export CASEMATE_CONFIG={config}\n  casemate cluster status"
         );
-        output.result(&text, json!({ "config": absolute(&config_path).display().to_string() }));
+        output.result(&text, json!({ "config": config }));
         return Ok(());
     }
-    std::fs::create_dir_all(directory)?;
+    // Without its configuration nobody has used it: an earlier `up` was cut short.
+    if present(directory).next().is_some() {
+        output.progress("removing a cluster that was never finished");
+        wipe(directory)?;
+    }
     let address = format!("127.{}.1.1:2223", arguments.network);
+    expect_free(&address)?;
+    std::fs::create_dir_all(directory)?;
     let hsm = Hsm::at(directory, 1);
+    let made = make(arguments, &hsm, &address, output);
+    if made.is_err() {
+        // The cause is told; that the HSM cannot be stopped, too, would hide it.
+        let _stopped = hsm.kill().is_ok();
+    }
+    made
+}
+
+/// Makes a new cluster. Its configuration appears last, so that a cluster which has one is whole.
+fn make(arguments: &Up, hsm: &Hsm, address: &str, output: &Output) -> Result<(), CliError> {
+    let directory = &arguments.directory.dir;
     output.progress("starting the HSM");
-    hsm.prepare(&address, arguments.mode == Mode::Fips)?;
+    hsm.prepare(address, arguments.mode == Mode::Fips)?;
     hsm.start()?;
-    let bare = Config::uninitialized(&address);
-    wait_until_ready(&hsm, &bare)?;
+    let bare = Config::uninitialized(address);
+    wait_until_ready(hsm, &bare)?;
     output.progress("initialising the cluster");
-    let cluster = initialize(directory, &bare, &address)?;
+    let cluster = initialize(directory, &bare, address)?;
     let admin_password = arguments.admin_password.clone().unwrap_or_else(password);
     let user_password = arguments.user_password.clone().unwrap_or_else(password);
     output.progress("activating it");
-    activate(directory, &config_path, &admin_password)?;
-    let client = Client::new(Config::load(&config_path)?);
+    let unfinished = directory.join(UNFINISHED);
+    let client = Client::new(Config::load(&unfinished)?);
+    activate(directory, &client, &admin_password)?;
     client.log_in("admin", &admin_password, Some(Role::Admin))?;
     user::create(&client, "app", Role::CryptoUser, &user_password)?;
     client.log_out()?;
-    say_what_next(&cluster, &config_path, (&admin_password, &user_password), output);
+    let config = directory.join(CONFIG);
+    std::fs::rename(&unfinished, &config)?;
+    say_what_next(&cluster, &config, (&admin_password, &user_password), output);
     Ok(())
+}
+
+/// Refuses an address that somebody listens on: it would be another cluster that answers.
+fn expect_free(address: &str) -> Result<(), CliError> {
+    match TcpListener::bind(address) {
+        Err(error) if error.kind() == ErrorKind::AddrInUse => Err(CliError::Failed(format!(
+            "{address} is taken, perhaps by another cluster: choose another --network"
+        ))),
+        Err(cause) => Err(CliError::File { path: address.to_owned(), cause }),
+        Ok(_) => Ok(()),
+    }
 }
 
 fn absolute(path: &Path) -> PathBuf {
@@ -176,25 +237,34 @@ fn initialize(directory: &Path, config: &Config, address: &str) -> Result<String
         "customerCA.crt",
         &status.cluster_key_sha256,
     );
-    write(&directory.join("casemate.unfinished"), text.as_bytes())?;
+    write(&directory.join(UNFINISHED), text.as_bytes())?;
     Ok(id)
 }
 
-fn activate(directory: &Path, config_path: &Path, password: &str) -> Result<(), CliError> {
-    let unfinished = directory.join("casemate.unfinished");
-    let client = Client::new(Config::load(&unfinished)?);
+fn activate(directory: &Path, client: &Client, password: &str) -> Result<(), CliError> {
     let key = String::from_utf8_lossy(&read(&directory.join("customerCA.key"))?).into_owned();
     let certificate =
         String::from_utf8_lossy(&read(&directory.join("customerCA.crt"))?).into_owned();
     let sign = |statement: &[u8]| cluster::sign_statement(&key, statement).unwrap_or_default();
-    client.activate(password, sign, &certificate)?;
-    std::fs::rename(&unfinished, config_path)?;
-    Ok(())
+    Ok(client.activate(password, sign, &certificate)?)
+}
+
+/// The PKCS#11 module of this installation: beside the program in a build, in a place of its own in a package.
+fn pkcs11_module() -> Option<PathBuf> {
+    const NAME: &str = "libcasemate_pkcs11.so";
+    let program = std::env::current_exe().ok()?;
+    let beside = program.parent()?.join(NAME);
+    let packaged = Path::new("/usr/lib/casemate").join(NAME);
+    [beside, packaged].into_iter().find(|path| path.exists())
 }
 
 fn say_what_next(cluster: &str, config: &Path, passwords: (&str, &str), output: &Output) {
     let (admin, user) = passwords;
     let config = absolute(config).display().to_string();
+    let module = pkcs11_module().map(|path| path.display().to_string());
+    let pkcs11 = module.as_ref().map_or_else(String::new, |module| {
+        format!("\n  pkcs11-tool --module {module} --login --pin app:{user} --list-objects")
+    });
     let text = format!(
         "{cluster} is ready: one HSM, not durable against its loss\n\n\
          admin        admin:{admin}\n\
@@ -203,10 +273,10 @@ fn say_what_next(cluster: &str, config: &Path, passwords: (&str, &str), output: 
          export CASEMATE_CONFIG={config}\n  \
          export CASEMATE_ROLE=crypto-user CASEMATE_PIN=app:{user}\n  \
          casemate key generate-asymmetric-pair ec --curve prime256v1 --public-label demo --private-label demo\n  \
-         casemate key list"
+         casemate key list{pkcs11}"
     );
     let data = json!({
-        "cluster-id": cluster, "config": config,
+        "cluster-id": cluster, "config": config, "pkcs11-module": module,
         "admin": { "username": "admin", "password": admin },
         "crypto-user": { "username": "app", "password": user },
     });

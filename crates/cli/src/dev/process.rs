@@ -47,6 +47,11 @@ impl Hsm {
         self.directory.join("hsmd.toml").exists()
     }
 
+    /// Removes all that it has.
+    pub(crate) fn remove(&self) -> Result<(), CliError> {
+        Ok(std::fs::remove_dir_all(&self.directory)?)
+    }
+
     /// Writes its configuration.
     pub(crate) fn prepare(&self, address: &str, fips: bool) -> Result<(), CliError> {
         std::fs::create_dir_all(&self.directory)?;
@@ -118,9 +123,13 @@ impl Hsm {
         self.signal(Signal::SIGKILL)
     }
 
-    /// Returns the last line of its log.
+    /// Returns why it ended, by its log: on one line, without the lines that only point at a place of a file.
     pub(crate) fn last_words(&self) -> String {
         let log = std::fs::read_to_string(self.directory.join("log")).unwrap_or_default();
-        log.lines().next_back().unwrap_or("its log is empty").to_owned()
+        let Some((_, said)) = log.rsplit_once("casemate-hsmd: ") else {
+            return format!("see {}", self.directory.join("log").display());
+        };
+        let lines = said.lines().filter(|line| !line.contains(" |") && !line.trim().is_empty());
+        lines.collect::<Vec<_>>().join(": ")
     }
 }
