@@ -112,7 +112,9 @@ impl Applier {
                 if author.log_in != log_in {
                     return Err(Error::RoleRefused);
                 }
-                self.state.revoke(log_in, until);
+                // Another connection may hold a ticket that was renewed later than the one that logs out.
+                let outlasts = self.state.time.after_ms(limits::REVOCATION_MS);
+                self.state.revoke(log_in, until.max(outlasts));
                 Ok(Answer::Done(Empty {}))
             }
             Change::Objects(command) => {

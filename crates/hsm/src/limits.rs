@@ -6,8 +6,12 @@ pub const OBJECTS_MAX: usize = 1_000_000;
 pub const TICKET_MS: u64 = 3_600_000;
 /// Milliseconds that clocks may differ before a ticket is refused.
 pub const CLOCK_TOLERANCE_MS: u64 = 60_000;
+/// Milliseconds for which a log-out is remembered: longer than any ticket that was granted before it.
+pub const REVOCATION_MS: u64 = TICKET_MS + 2 * CLOCK_TOLERANCE_MS;
 /// Milliseconds for which the reply to a write is kept for a retry: well beyond any deadline.
 pub const RETRY_WINDOW_MS: u64 = 600_000;
+/// Milliseconds without a write after which a client instance is forgotten: its requests are long past every deadline.
+pub const RETRY_CLIENT_MS: u64 = RETRY_WINDOW_MS + TICKET_MS;
 /// Replies kept for one client instance.
 pub const RETRY_WINDOW_REPLIES: usize = 1_024;
 /// Wrong passwords of one user from one source before the next attempt is delayed.

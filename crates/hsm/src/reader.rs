@@ -5,7 +5,7 @@
 //! anything is worked on; `apply` asks again for what changes state.
 
 use std::net::IpAddr;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use arc_swap::ArcSwap;
 use bytes::Bytes;
@@ -35,6 +35,8 @@ pub(crate) struct Shared {
     state: ArcSwap<Published>,
     keyring: ArcSwap<Keyring>,
     secrets: ArcSwap<Secrets>,
+    /// The secrets that an activation brings into use.
+    activation: OnceLock<Secrets>,
     pub(crate) this: ThisHsm,
     entropy: Box<dyn Entropy>,
     attempts: Attempts,
@@ -56,6 +58,7 @@ impl Shared {
             state: ArcSwap::from_pointee(Published { state, token }),
             keyring: ArcSwap::from_pointee(keyring),
             secrets: ArcSwap::from_pointee(secrets),
+            activation: OnceLock::new(),
             this,
             entropy,
             attempts: Attempts::default(),
@@ -69,6 +72,12 @@ impl Shared {
 
     pub(crate) fn secrets(&self) -> Arc<Secrets> {
         self.secrets.load_full()
+    }
+
+    /// Returns the secrets with the masking key of the activation. Every attempt gets the same, so that what is stored
+    /// opens what is sealed, whichever attempt wins.
+    pub(crate) fn activation_secrets(&self) -> Secrets {
+        self.activation.get_or_init(|| self.secrets().with_new_masking_key()).duplicate()
     }
 
     /// Takes new secrets into use: their keyring opens all that the old one opened.
@@ -191,7 +200,9 @@ impl Context<'_> {
             id: RequestId { user: log_in.user, client: log_in.client, sequence: self.sequence },
             digest: request_digest(self.request),
         });
-        Authority { reader: self.reader.clone(), author, request, now: self.now }
+        // The applied time never runs back: a clock that was set back proposes the time of the state.
+        let now = self.now.max(self.state.time);
+        Authority { reader: self.reader.clone(), author, request, now }
     }
 
     /// Proposes a change on behalf of the one who asked.

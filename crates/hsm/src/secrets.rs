@@ -58,7 +58,8 @@ impl Secrets {
         next
     }
 
-    fn duplicate(&self) -> Self {
+    /// Returns a copy.
+    pub(crate) fn duplicate(&self) -> Self {
         let copy = |secret: &Secret| Secret::from_slice(secret.expose());
         Self {
             cluster: self.cluster,

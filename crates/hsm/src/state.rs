@@ -9,6 +9,7 @@ use casemate_crypto::{Hash, hmac};
 use casemate_protocol::canonical::{CanonicalError, Reader, Writer};
 use casemate_protocol::identity::{LogInId, LogIndex};
 use immutable_chunkmap::map::MapM;
+use immutable_chunkmap::set::SetM;
 
 use crate::entropy::Time;
 use crate::lifecycle::{ClusterState, Settings};
@@ -35,6 +36,8 @@ pub(crate) struct State {
     pub(crate) window: Window,
     /// Log-ins that were ended, until their last ticket would have ended by itself.
     revoked: MapM<LogInId, Time>,
+    /// The same in order of their ends.
+    revoked_until: SetM<(Time, LogInId)>,
 }
 
 impl State {
@@ -60,16 +63,25 @@ impl State {
 
     /// Ends a log-in.
     pub(crate) fn revoke(&mut self, log_in: LogInId, until: Time) {
-        self.revoked.insert_cow(log_in, until);
+        self.remember_revocation(log_in, until);
         self.objects.log_in_ended(log_in);
     }
 
-    /// Forgets revocations of log-ins that would have ended by themselves.
+    fn remember_revocation(&mut self, log_in: LogInId, until: Time) {
+        if let Some(before) = self.revoked.insert_cow(log_in, until) {
+            self.revoked_until.remove_cow(&(before, log_in));
+        }
+        self.revoked_until.insert_cow((until, log_in));
+    }
+
+    /// Forgets revocations of log-ins that would have ended by themselves; a few at a time, so that no command waits long.
     pub(crate) fn forget_revocations(&mut self) {
-        let now = self.time;
         for _ in 0..8 {
-            let over = self.revoked.into_iter().find(|(_, until)| **until < now);
-            let Some(log_in) = over.map(|(log_in, _)| *log_in) else { break };
+            let first = self.revoked_until.into_iter().next().copied();
+            let Some((until, log_in)) = first.filter(|(until, _)| *until < self.time) else {
+                break;
+            };
+            self.revoked_until.remove_cow(&(until, log_in));
             self.revoked.remove_cow(&log_in);
         }
     }
@@ -113,7 +125,7 @@ impl State {
         state.window = Window::decode(reader)?;
         for _ in 0..reader.u64()? {
             let log_in = LogInId::from_bytes(reader.fixed()?);
-            state.revoked.insert_cow(log_in, Time(reader.u64()?));
+            state.remember_revocation(log_in, Time(reader.u64()?));
         }
         state.objects = Objects::decode_front(reader)?;
         Ok(state)

@@ -11,6 +11,7 @@ use casemate_protocol::Error;
 use casemate_protocol::canonical::{CanonicalError, Reader, Writer};
 use casemate_protocol::identity::{ClientInstance, UserId};
 use immutable_chunkmap::map::MapM;
+use immutable_chunkmap::set::SetM;
 
 use crate::entropy::Time;
 use crate::limits;
@@ -43,6 +44,8 @@ pub(crate) struct Window {
     replies: MapM<RequestId, Arc<Remembered>>,
     by_time: MapM<(Time, RequestId), ()>,
     clients: MapM<(UserId, ClientInstance), Client>,
+    /// Clients of which no reply is kept, in order of their last write.
+    idle: SetM<(Time, (UserId, ClientInstance))>,
 }
 
 impl Window {
@@ -70,6 +73,7 @@ impl Window {
     pub(crate) fn remember(&mut self, id: RequestId, digest: [u8; 32], reply: Vec<u8>, time: Time) {
         let key = (id.user, id.client);
         let mut client = self.clients.get(&key).copied().unwrap_or_default();
+        self.idle.remove_cow(&(client.last, key));
         client.kept = client.kept.saturating_add(1);
         client.last = time;
         self.clients.insert_cow(key, client);
@@ -95,6 +99,14 @@ impl Window {
                 _ => break,
             }
         }
+        for _ in 0..8 {
+            let Some((last, key)) = self.idle.into_iter().next().copied() else { break };
+            if now.ms_since(last) <= limits::RETRY_CLIENT_MS {
+                break;
+            }
+            self.idle.remove_cow(&(last, key));
+            self.clients.remove_cow(&key);
+        }
     }
 
     fn forget(&mut self, time: Time, id: RequestId) {
@@ -104,12 +116,10 @@ impl Window {
         let mut client = self.clients.get(&key).copied().unwrap_or_default();
         client.kept = client.kept.saturating_sub(1);
         client.forgotten = client.forgotten.max(id.sequence);
-        // A client that left nothing behind is gone with its tickets: none of them outlives the window by much.
-        if client.kept == 0 && time.after_ms(limits::TICKET_MS) < client.last {
-            self.clients.remove_cow(&key);
-        } else {
-            self.clients.insert_cow(key, client);
+        if client.kept == 0 {
+            self.idle.insert_cow((client.last, key));
         }
+        self.clients.insert_cow(key, client);
     }
 
     /// Writes the window for a snapshot.
@@ -144,6 +154,9 @@ impl Window {
             let mut known = window.clients.get(&(user, client)).copied().unwrap_or_default();
             known.forgotten = reader.u64()?;
             known.last = Time(reader.u64()?);
+            if known.kept == 0 {
+                window.idle.insert_cow((known.last, (user, client)));
+            }
             window.clients.insert_cow((user, client), known);
         }
         Ok(window)
@@ -196,6 +209,30 @@ mod tests {
         window.forget_before(Time(limits::RETRY_WINDOW_MS + 4));
         assert_eq!(window.look_up(&id(3), &[0; 32]), Err(Error::RequestTooOld));
         assert_eq!(window.look_up(&id(4), &[0; 32]), Ok(Some(&[][..])));
+    }
+
+    #[test]
+    fn clients_that_are_gone_leave_nothing_behind() {
+        let mut window = Window::default();
+        for client in 1..=5 {
+            let id = RequestId { client: ClientInstance::from_bytes([client; 16]), ..id(1) };
+            window.remember(id, [0; 32], vec![], Time(1));
+        }
+        window.forget_before(Time(limits::RETRY_WINDOW_MS + 2));
+        assert_eq!((window.replies.len(), window.clients.len()), (0, 5));
+        window.remember(id(9), [0; 32], vec![], Time(limits::RETRY_WINDOW_MS + 2));
+        let mut writer = Writer::new("t");
+        window.encode(&mut writer);
+        let bytes = writer.finish();
+        let mut read = Window::decode(&mut Reader::new(&bytes, "t").unwrap()).unwrap();
+        for window in [&mut window, &mut read] {
+            window.forget_before(Time(limits::RETRY_CLIENT_MS + 2));
+            // The one that wrote again is remembered, with what of it was forgotten.
+            assert_eq!((window.replies.len(), window.clients.len(), window.idle.len()), (0, 1, 1));
+            assert_eq!(window.look_up(&id(1), &[0; 32]), Err(Error::RequestTooOld));
+            window.forget_before(Time(limits::RETRY_CLIENT_MS * 3));
+            assert_eq!((window.clients.len(), window.idle.len()), (0, 0));
+        }
     }
 
     #[test]

@@ -233,7 +233,7 @@ fn propose_activation(
     authority: Authority,
     change: LifecycleChange,
 ) -> Outcome {
-    let secrets = reader.shared().secrets().with_new_masking_key();
+    let secrets = reader.shared().activation_secrets();
     let persist = secrets.export();
     let keyring = reader.keyring();
     let mut proposal = authority.seal(Change::Lifecycle(change), &keyring, move |reply| {

@@ -2,7 +2,7 @@
 //!
 //! A cluster of one without disk or network: proposals are applied at once, jobs run in place.
 
-use crate::one_hsm::{Hsm, PASSWORD, expect_error};
+use crate::one_hsm::{Begun, Hsm, PASSWORD, expect_done, expect_error};
 use casemate_protocol::messages::{
     Activate, Answer, Ask, CreateUser, Empty, Initialize, Lifecycle, LogIn, NamedUser,
 };
@@ -78,6 +78,50 @@ fn activation_needs_the_customers_signature_on_this_connection() {
     activate.certificate = hsm.ca.pem();
     assert!(matches!(connection.ask(&mut hsm, Ask::Activate(activate.clone())), Answer::Done(_)));
     expect_error(connection.ask(&mut hsm, Ask::Activate(activate)), Error::AlreadyActivated);
+}
+
+/// Two activations at once store their new masking keys one after the other, and one of them wins: whichever it is, what is
+/// stored must open what is sealed from then on.
+#[test]
+fn two_activations_at_once_leave_one_admin_and_one_masking_key() {
+    for winner in 0..2 {
+        let mut hsm = Hsm::new();
+        hsm.initialize();
+        let mut proposals: Vec<_> = ["the first password", "the second one"]
+            .map(|password| {
+                let mut connection = hsm.connect();
+                let signature = hsm.sign_activation(&connection);
+                let (password, certificate) = (password.to_owned(), hsm.ca.pem());
+                let ask = Ask::Activate(Activate { password, signature, certificate });
+                let Begun::Proposed(proposal) = connection.begin(&hsm, ask) else { panic!() };
+                proposal
+            })
+            .into();
+        // Both are stored before either is committed, in this order.
+        let stored = proposals.iter_mut().map(|proposal| proposal.persist.take().unwrap());
+        let stored = stored.last().unwrap();
+        proposals.swap(0, winner);
+        let mut answers =
+            proposals.into_iter().map(|proposal| hsm.commit_proposal(proposal).reply.answer);
+        expect_done(answers.next().flatten().unwrap());
+        expect_error(answers.next().flatten().unwrap(), Error::AlreadyActivated);
+        drop(answers);
+        hsm.store_secrets(stored.expose());
+        let mut admin = hsm.connect();
+        let password = ["the first password", "the second one"][winner].to_owned();
+        let (user, client) = ("admin".to_owned(), vec![7; 16]);
+        let ask = LogIn { user, password, role: Role::Admin.number(), client };
+        assert!(matches!(admin.ask(&mut hsm, Ask::LogIn(ask)), Answer::LoggedIn(_)));
+        let user = CreateUser {
+            user: "app".to_owned(),
+            role: Role::CryptoUser.number(),
+            password: PASSWORD.to_owned(),
+        };
+        assert!(matches!(admin.ask(&mut hsm, Ask::CreateUser(user)), Answer::User(_)));
+        let hash = hsm.state_hash();
+        assert_eq!(hsm.restart(false).state_hash(), hash, "winner {winner}");
+        assert_eq!(hsm.restart(true).state_hash(), hash, "winner {winner}");
+    }
 }
 
 #[test]

@@ -4,3 +4,4 @@
 mod keys;
 mod life_of_a_cluster;
 mod one_hsm;
+mod time;

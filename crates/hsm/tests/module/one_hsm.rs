@@ -4,8 +4,8 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use casemate_crypto::hmac;
 use casemate_hsm::{
-    Applier, Call, Caller, CallerChange, Outcome, Reader, Secrets, Settings, SystemEntropy,
-    ThisHsm, Time,
+    Answered, Applier, Call, Caller, CallerChange, Outcome, Proposal, Reader, Secrets, Settings,
+    SystemEntropy, ThisHsm, Time,
 };
 use casemate_protocol::identity::{ClusterId, HsmId};
 use casemate_protocol::messages::{
@@ -33,8 +33,14 @@ pub(crate) struct Hsm {
 }
 
 pub(crate) struct Connection {
-    caller: Caller,
+    pub(crate) caller: Caller,
     sequence: u64,
+}
+
+/// How far a request came without the log.
+pub(crate) enum Begun {
+    Answered(Answered),
+    Proposed(Proposal),
 }
 
 pub(crate) fn expect_error(answer: Answer, error: Error) {
@@ -102,12 +108,24 @@ impl Hsm {
         hsm
     }
 
-    fn commit(&mut self, entry: Vec<u8>) -> Vec<u8> {
+    pub(crate) fn commit_proposal(&mut self, proposal: Proposal) -> Answered {
+        if let Some(secrets) = proposal.persist {
+            self.secrets = secrets.expose().to_vec();
+        }
+        let applied = self.commit(proposal.entry);
+        (proposal.finish)(Ok(&applied))
+    }
+
+    pub(crate) fn commit(&mut self, entry: Vec<u8>) -> Vec<u8> {
         let index = self.log.len() as u64 + 1;
         let reply = self.applier.apply(index, &entry);
         self.applier.publish();
         self.log.push(entry);
         reply
+    }
+
+    pub(crate) fn store_secrets(&mut self, secrets: &[u8]) {
+        self.secrets = secrets.to_vec();
     }
 
     /// Starts a second module on the same secrets: from the log, or from a snapshot.
@@ -230,21 +248,9 @@ impl Connection {
     }
 
     pub(crate) fn ask_as(&mut self, hsm: &mut Hsm, sequence: u64, ask: Ask) -> Answer {
-        let request = Request { ask: Some(ask), ..Request::default() }.encode_to_vec();
-        let call = Call { sequence, request: request.into(), now: hsm.now };
-        let mut outcome = hsm.reader.handle(&self.caller, call);
-        let answered = loop {
-            outcome = match outcome {
-                Outcome::Reply(answered) => break answered,
-                Outcome::Offload(job) | Outcome::ConfirmThen(job) => job(),
-                Outcome::Propose(proposal) => {
-                    if let Some(secrets) = proposal.persist {
-                        hsm.secrets = secrets.expose().to_vec();
-                    }
-                    let applied = hsm.commit(proposal.entry);
-                    break (proposal.finish)(Ok(&applied));
-                }
-            };
+        let answered = match self.begin_as(hsm, sequence, ask) {
+            Begun::Answered(answered) => answered,
+            Begun::Proposed(proposal) => hsm.commit_proposal(proposal),
         };
         match answered.caller {
             CallerChange::Same => {}
@@ -252,6 +258,25 @@ impl Connection {
             CallerChange::LoggedOut => self.caller.log_in = None,
         }
         answered.reply.answer.unwrap()
+    }
+
+    /// Works on a request up to what would go through the log, and no further.
+    pub(crate) fn begin(&mut self, hsm: &Hsm, ask: Ask) -> Begun {
+        self.sequence += 1;
+        self.begin_as(hsm, self.sequence, ask)
+    }
+
+    fn begin_as(&self, hsm: &Hsm, sequence: u64, ask: Ask) -> Begun {
+        let request = Request { ask: Some(ask), ..Request::default() }.encode_to_vec();
+        let call = Call { sequence, request: request.into(), now: hsm.now };
+        let mut outcome = hsm.reader.handle(&self.caller, call);
+        loop {
+            outcome = match outcome {
+                Outcome::Reply(answered) => return Begun::Answered(answered),
+                Outcome::Offload(job) | Outcome::ConfirmThen(job) => job(),
+                Outcome::Propose(proposal) => return Begun::Proposed(proposal),
+            };
+        }
     }
 
     pub(crate) fn use_ticket(&mut self, hsm: &mut Hsm, ticket: &[u8], secret: &[u8]) -> Answer {
