@@ -28,9 +28,15 @@
     clippy::wildcard_enum_match_arm
 )]
 
+// The tests inside and outside the crate share one harness, which names the crate.
+#[cfg(test)]
+extern crate self as casemate_hsm;
+
 mod apply;
 mod command;
 mod entropy;
+#[cfg(test)]
+mod hostile;
 mod index_token;
 mod lifecycle;
 pub mod limits;

@@ -26,8 +26,8 @@ use crate::reader::{Authority, Context};
 use crate::sealing::Keyring;
 
 pub(crate) mod access;
-mod command;
-mod flags;
+pub(crate) mod command;
+pub(crate) mod flags;
 pub(crate) mod key;
 pub(crate) mod material;
 pub(crate) mod object;

@@ -5,7 +5,7 @@ use casemate_protocol::identity::{Epoch, UserId, UserName};
 use casemate_protocol::messages::Answer;
 use casemate_protocol::{Error, Role, limits as wire};
 
-use super::{User, decode_verifier, encode_verifier, read_name, read_role};
+use super::{User, decode_verifier, encode_verifier, is_managed, read_name, read_role};
 use crate::command::Author;
 use crate::log_in::password::Verifier;
 use crate::permissions::{Action, Asker, permits};
@@ -19,8 +19,8 @@ pub(crate) enum UserChange {
     Password { user: UserId, verifier: Verifier },
     /// A user goes, who owns no keys.
     Delete { user: UserId },
-    /// A user is locked after wrong passwords.
-    Lock { user: UserId },
+    /// A user is locked after wrong passwords, unless it changed since (a copy of an old command would lock it again).
+    Lock { user: UserId, epoch: Epoch },
 }
 
 impl UserChange {
@@ -42,8 +42,8 @@ impl UserChange {
             Self::Delete { user } => {
                 writer.u8(3).fixed(user.as_bytes());
             }
-            Self::Lock { user } => {
-                writer.u8(4).fixed(user.as_bytes());
+            Self::Lock { user, epoch } => {
+                writer.u8(4).fixed(user.as_bytes()).u64(epoch.0);
             }
         }
     }
@@ -64,7 +64,7 @@ impl UserChange {
             }),
             2 => Ok(Self::Password { user, verifier: decode_verifier(reader)? }),
             3 => Ok(Self::Delete { user }),
-            4 => Ok(Self::Lock { user }),
+            4 => Ok(Self::Lock { user, epoch: Epoch(reader.u64()?) }),
             _ => Err(CanonicalError::Value),
         }
     }
@@ -78,6 +78,9 @@ impl UserChange {
         match self {
             Self::Create { id, name, role, verifier } => {
                 permits(asker, Action::ManageUsers)?;
+                if !is_managed(role) {
+                    return Err(Error::RoleRefused);
+                }
                 create(state, User { id, name, role, epoch: Epoch(1), verifier, locked: false })
             }
             Self::Password { user, verifier } => {
@@ -94,7 +97,10 @@ impl UserChange {
                 delete(state, user)
             }
             // The module locks, nobody else: a command with an author does not.
-            Self::Lock { user } if author.is_none() => {
+            Self::Lock { user, epoch } if author.is_none() => {
+                if state.users.get(user).is_some_and(|user| user.epoch != epoch) {
+                    return Err(Error::Busy(0));
+                }
                 change(state, user, |user| user.locked = true)
             }
             Self::Lock { .. } => Err(Error::RoleRefused),

@@ -105,12 +105,12 @@ impl Users {
         self.by_id.insert_cow(user.id, Arc::new(user));
     }
 
-    fn remove(&mut self, user: &User) {
+    pub(crate) fn remove(&mut self, user: &User) {
         self.by_name.remove_cow(&(user.name.clone(), user.role));
         self.by_id.remove_cow(&user.id);
     }
 
-    fn count(&self, role: Role) -> usize {
+    pub(crate) fn count(&self, role: Role) -> usize {
         self.by_id.into_iter().filter(|(_, user)| user.role == role).count()
     }
 
@@ -142,11 +142,16 @@ pub(crate) fn list(context: &Context<'_>) -> Outcome {
     Outcome::answer(Answer::Users(WireUsers { users: listed.map(|user| user.to_wire()).collect() }))
 }
 
-fn managed_role(number: u32) -> Result<Role, Error> {
-    match Role::from_number(number) {
-        Some(role @ (Role::Admin | Role::CryptoUser)) => Ok(role),
-        Some(Role::UnactivatedAdmin | Role::ApplianceUser) | None => Err(Error::RoleRefused),
+/// Whether admins make and delete users of this role.
+const fn is_managed(role: Role) -> bool {
+    match role {
+        Role::Admin | Role::CryptoUser => true,
+        Role::UnactivatedAdmin | Role::ApplianceUser => false,
     }
+}
+
+fn managed_role(number: u32) -> Result<Role, Error> {
+    Role::from_number(number).filter(|role| is_managed(*role)).ok_or(Error::RoleRefused)
 }
 
 /// Answers a request to create a user.

@@ -28,7 +28,7 @@ pub(crate) struct Hsm {
     ca_params: CertificateParams,
     secrets: Vec<u8>,
     this: ThisHsm,
-    log: Vec<Vec<u8>>,
+    pub(crate) log: Vec<Vec<u8>>,
     pub(crate) now: Time,
 }
 
