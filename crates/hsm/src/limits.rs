@@ -22,6 +22,8 @@ pub const ATTEMPT_DELAY_MS_MAX: u64 = 60_000;
 pub const LOCK_AFTER_FAILURES: u32 = 5;
 /// Log-ins that are checked at one time: each costs tens of milliseconds of one core.
 pub const LOG_INS_IN_FLIGHT_MAX: usize = 8;
+/// The same from one source, so that no source takes all of them.
+pub const LOG_INS_IN_FLIGHT_PER_SOURCE_MAX: usize = 4;
 /// Sources of wrong passwords that are remembered.
 pub const ATTEMPT_SOURCES_MAX: usize = 4_096;
 /// PBKDF2 rounds with HMAC-SHA-512 (OWASP's figure of 2023).

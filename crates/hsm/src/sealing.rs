@@ -212,8 +212,7 @@ impl Keyring {
             .finish();
         let mut fresh = [0; 32];
         random::fill(&mut fresh);
-        let hedged = hmac::sign(Hash::Sha512, hedge.expose(), &[&header, &fresh, plaintext]);
-        let s = first_32(hedged.as_ref());
+        let s = hedged(hedge, &header, &fresh, plaintext);
         let (k, c) = seal_key(key, &s, &header, binding);
         let mut out = Vec::with_capacity(
             OVERHEAD_BYTES.saturating_add(header.len()).saturating_add(plaintext.len()),
@@ -303,6 +302,11 @@ fn first_32(bytes: &[u8]) -> [u8; 32] {
     first
 }
 
+/// Makes what a seal's key is derived from: other content gives another value even if the random bytes repeat.
+fn hedged(hedge: &Secret, header: &[u8], fresh: &[u8; 32], plaintext: &[u8]) -> [u8; 32] {
+    first_32(hmac::sign(Hash::Sha512, hedge.expose(), &[header, fresh, plaintext]).as_ref())
+}
+
 /// Derives the key of one seal, and its commitment.
 fn seal_key(key: &PurposeKey, s: &[u8; 32], header: &[u8], binding: &[u8]) -> (Secret, [u8; 32]) {
     let header_digest = digest::sha256(&[header]);
@@ -311,4 +315,156 @@ fn seal_key(key: &PurposeKey, s: &[u8; 32], header: &[u8], binding: &[u8]) -> (S
     kdf::counter_hmac(Hash::Sha512, key.0.expose(), KDF_LABEL, &context, out.as_mut());
     let (k, c) = out.split_at(32);
     (Secret::from_slice(k), first_32(c))
+}
+
+#[cfg(test)]
+#[expect(clippy::arithmetic_side_effects, reason = "a test may panic")]
+mod tests {
+    use casemate_protocol::Role;
+    use casemate_protocol::identity::{ClientInstance, Epoch, HsmId, LogInId, UserId};
+    use strum::VariantArray as _;
+
+    use super::*;
+    use crate::entropy::Time;
+
+    fn secrets(cluster: u8, incarnation: u8) -> Secrets {
+        let cluster = ClusterId::from_bytes([cluster; 10]);
+        let incarnation = Incarnation::from_bytes([incarnation; 16]);
+        let identity = Secret::from_slice(&[1]);
+        Secrets::generate(cluster, incarnation, HsmId::from_bytes([3; 10]), identity)
+    }
+
+    /// The same keys under another name.
+    fn renamed(secrets: &Secrets, cluster: u8, incarnation: u8) -> Keyring {
+        let cluster = ClusterId::from_bytes([cluster; 10]);
+        let incarnation = Incarnation::from_bytes([incarnation; 16]);
+        Keyring { cluster, incarnation, ..Keyring::new(secrets) }
+    }
+
+    fn log_in(id: u8, secret: u8) -> LogIn {
+        LogIn {
+            id: LogInId::from_bytes([id; 16]),
+            user: UserId::from_bytes([1; 16]),
+            role: Role::CryptoUser,
+            epoch: Epoch(1),
+            client: ClientInstance::from_bytes([2; 16]),
+            certificate: None,
+            secret: Secret::from_slice(&[secret; 32]),
+            expires: Time(0),
+        }
+    }
+
+    /// The length of the header at the front of a seal, with the length field itself.
+    fn header_end(sealed: &[u8]) -> usize {
+        4 + usize::try_from(u32::from_be_bytes(sealed[..4].try_into().unwrap())).unwrap()
+    }
+
+    #[test]
+    fn what_is_sealed_opens_for_its_purpose_alone() {
+        let keyring = Keyring::new(&secrets(1, 2));
+        for &purpose in Purpose::VARIANTS {
+            let sealed = keyring.seal(purpose, b"fields", b"plaintext");
+            assert_eq!(sealed.len(), header_end(&sealed) - 4 + OVERHEAD_BYTES + b"plaintext".len());
+            let opened = keyring.open(purpose, &sealed).unwrap();
+            assert_eq!(
+                (&opened.fields[..], opened.plaintext.expose()),
+                (&b"fields"[..], &b"plaintext"[..])
+            );
+            assert_eq!(&sealed[fields_of(&sealed).unwrap()], b"fields");
+            for &other in Purpose::VARIANTS.iter().filter(|other| **other != purpose) {
+                assert_eq!(keyring.open(other, &sealed).err(), Some(SealError::Foreign));
+                // The same with a header that lies about its home.
+                let mut lying = sealed.clone();
+                lying[4 + 4 + DOMAIN.len() + 1] = other as u8;
+                let version = lying.len() - OVERHEAD_BYTES - b"plaintext".len();
+                let version = version + 4 - b"fields".len() - 4 - 4;
+                let its = if other.of_incarnation() { 0 } else { keyring.masking_version() };
+                lying[version..version + 4].copy_from_slice(&its.to_be_bytes());
+                assert_eq!(
+                    keyring.open(other, &lying).err(),
+                    Some(SealError::Damaged),
+                    "{purpose:?} as {other:?}"
+                );
+            }
+        }
+    }
+
+    /// Every byte: each field of the header, s, c, IV, ciphertext and tag.
+    #[test]
+    fn no_byte_of_a_seal_can_be_changed() {
+        let keyring = Keyring::new(&secrets(1, 2));
+        for &purpose in Purpose::VARIANTS {
+            let sealed = keyring.seal(purpose, b"fields", b"plaintext");
+            for at in 0..sealed.len() {
+                let mut forged = sealed.clone();
+                forged[at] ^= 1;
+                assert!(keyring.open(purpose, &forged).is_err(), "{purpose:?}, byte {at}");
+                assert!(keyring.open(purpose, &sealed[..at]).is_err(), "{purpose:?}, cut at {at}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_seal_belongs_to_one_cluster_one_incarnation_and_one_masking_key() {
+        let (secrets, others) = (secrets(1, 2), secrets(1, 2));
+        let keyring = Keyring::new(&secrets);
+        for &purpose in Purpose::VARIANTS {
+            let sealed = keyring.seal(purpose, b"fields", b"plaintext");
+            for other in [renamed(&secrets, 9, 2), renamed(&secrets, 1, 9)] {
+                assert_eq!(other.open(purpose, &sealed).err(), Some(SealError::Foreign));
+            }
+            let same_names = Keyring::new(&others);
+            assert_eq!(same_names.open(purpose, &sealed).err(), Some(SealError::Damaged));
+            let next = secrets.with_new_masking_key();
+            assert!(Keyring::new(&next).open(purpose, &sealed).is_ok());
+            let without = Keyring::new(&next.without_masking_keys_before(2));
+            assert_eq!(without.open(purpose, &sealed).is_ok(), purpose.of_incarnation());
+        }
+    }
+
+    #[test]
+    fn a_session_key_opens_under_its_log_in_and_its_secret_alone() {
+        let keyring = Keyring::new(&secrets(1, 2));
+        let sealed = keyring.seal_session(&log_in(1, 1), b"fields", b"plaintext");
+        assert!(keyring.open_session(&log_in(1, 1), &sealed).is_ok());
+        for other in [log_in(2, 1), log_in(1, 2)] {
+            assert_eq!(keyring.open_session(&other, &sealed).err(), Some(SealError::Damaged));
+        }
+        assert_eq!(keyring.open(Purpose::Session, &sealed).err(), Some(SealError::Damaged));
+    }
+
+    /// A cloned machine draws the same random bytes twice. Seals of different content then still share neither s nor k nor c.
+    #[test]
+    fn random_bytes_that_repeat_do_no_harm() {
+        let keyring = Keyring::new(&secrets(1, 2));
+        let (key, hedge) = keyring.keys(Purpose::Token, 1).unwrap();
+        let repeated = [5; 32];
+        let seal = |header: &[u8], plaintext: &[u8]| {
+            let s = hedged(hedge, header, &repeated, plaintext);
+            let (k, c) = seal_key(key, &s, header, &[]);
+            [s, k.expose().try_into().unwrap(), c]
+        };
+        let first = seal(b"header", b"plaintext");
+        for other in
+            [seal(b"header", b"plaintexu"), seal(b"headex", b"plaintext"), seal(b"header", b"")]
+        {
+            for (one, two) in first.iter().zip(&other) {
+                assert_ne!(one, two);
+            }
+        }
+        assert_eq!(first, seal(b"header", b"plaintext"), "identical content may repeat");
+    }
+
+    /// The commitment is compared: a seal whose c is another's is refused although its key, IV and tag are right.
+    #[test]
+    fn a_seal_commits_to_its_key() {
+        let keyring = Keyring::new(&secrets(1, 2));
+        let (one, two) =
+            (keyring.seal(Purpose::Token, b"f", b"1"), keyring.seal(Purpose::Token, b"f", b"2"));
+        let c = header_end(&one) + 32..header_end(&one) + 64;
+        let mut forged = one.clone();
+        forged[c.clone()].copy_from_slice(&two[c]);
+        assert_eq!(keyring.open(Purpose::Token, &forged).err(), Some(SealError::Damaged));
+        assert!(keyring.open(Purpose::Token, &one).is_ok());
+    }
 }

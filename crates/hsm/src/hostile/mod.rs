@@ -34,8 +34,12 @@ use crate::users::User;
 use crate::{Applier, limits};
 
 mod forger;
+mod guesser;
+mod homes;
 mod lagging_module;
-mod stale_module;
+mod replayer;
+mod stale_author;
+mod stale_target;
 
 #[path = "../../tests/module/one_hsm.rs"]
 #[expect(dead_code, reason = "other tests use the rest of it")]

@@ -13,6 +13,7 @@ use casemate_protocol::{Error, Role};
 
 use crate::entropy::Time;
 use crate::limits;
+use crate::reader::Reader;
 
 /// Whose wrong passwords are counted together: a user's name, as given, from one source.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -53,7 +54,37 @@ struct Count {
 #[derive(Default)]
 struct Counts {
     sources: BTreeMap<Source, Count>,
-    in_flight: usize,
+    /// Attempts that are being checked, by where they come from.
+    in_flight: BTreeMap<Prefix, usize>,
+}
+
+/// An attempt that was reserved. Dropping it without a word, as a pool that is full does, ends it as wrong.
+pub(crate) struct Reservation {
+    reader: Reader,
+    source: Source,
+    right: bool,
+}
+
+impl Reservation {
+    /// Reserves an attempt: it counts as wrong until [`Reservation::right`] says otherwise.
+    ///
+    /// # Errors
+    /// As [`Attempts::reserve`].
+    pub(crate) fn new(reader: Reader, source: Source, now: Time) -> Result<Self, Error> {
+        reader.attempts().reserve(&source, now)?;
+        Ok(Self { reader, source, right: false })
+    }
+
+    /// Ends it as right.
+    pub(crate) fn right(mut self) {
+        self.right = true;
+    }
+}
+
+impl Drop for Reservation {
+    fn drop(&mut self) {
+        self.reader.attempts().end(&self.source, self.right);
+    }
 }
 
 /// The attempts on this HSM.
@@ -66,13 +97,16 @@ impl Attempts {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Reserves an attempt: it counts as wrong until [`Attempts::right`] says otherwise.
+    /// Reserves an attempt.
     ///
     /// # Errors
     /// [`Error::LogInDelayed`] with the time to wait, or [`Error::Busy`].
-    pub(crate) fn reserve(&self, source: &Source, now: Time) -> Result<(), Error> {
+    fn reserve(&self, source: &Source, now: Time) -> Result<(), Error> {
         let mut counts = self.lock();
-        if counts.in_flight >= limits::LOG_INS_IN_FLIGHT_MAX {
+        let from_here = counts.in_flight.get(&source.prefix).copied().unwrap_or_default();
+        if from_here >= limits::LOG_INS_IN_FLIGHT_PER_SOURCE_MAX
+            || counts.in_flight.values().sum::<usize>() >= limits::LOG_INS_IN_FLIGHT_MAX
+        {
             return Err(Error::Busy(limits::BUSY_MS));
         }
         let mut count = counts.sources.get(source).copied().unwrap_or_default();
@@ -88,14 +122,19 @@ impl Attempts {
             forget_oldest(&mut counts.sources);
         }
         counts.sources.insert(source.clone(), count);
-        counts.in_flight = counts.in_flight.saturating_add(1);
+        counts.in_flight.insert(source.prefix, from_here.saturating_add(1));
         Ok(())
     }
 
     /// Ends an attempt.
-    pub(crate) fn end(&self, source: &Source, right: bool) {
+    fn end(&self, source: &Source, right: bool) {
         let mut counts = self.lock();
-        counts.in_flight = counts.in_flight.saturating_sub(1);
+        match counts.in_flight.remove(&source.prefix) {
+            None | Some(0 | 1) => {}
+            Some(more) => {
+                counts.in_flight.insert(source.prefix, more.saturating_sub(1));
+            }
+        }
         if right {
             counts.sources.remove(source);
         }
@@ -168,6 +207,19 @@ mod tests {
             attempts.end(&source, false);
         }
         assert!(attempts.lock().sources.len() <= limits::ATTEMPT_SOURCES_MAX);
+    }
+
+    #[test]
+    fn one_source_does_not_take_all_attempts() {
+        let attempts = Attempts::default();
+        let named = |user: usize| Source { user: user.to_string(), ..source(1) };
+        for user in 0..limits::LOG_INS_IN_FLIGHT_PER_SOURCE_MAX {
+            attempts.reserve(&named(user), Time(5)).unwrap();
+        }
+        assert_eq!(attempts.reserve(&named(99), Time(5)), Err(Error::Busy(limits::BUSY_MS)));
+        assert_eq!(attempts.reserve(&source(2), Time(5)), Ok(()));
+        attempts.end(&named(0), false);
+        assert_eq!(attempts.reserve(&named(99), Time(5)), Ok(()));
     }
 
     #[test]

@@ -12,7 +12,7 @@ use casemate_protocol::{Error, Role, limits as wire};
 
 use crate::entropy::{Time, draw};
 use crate::limits;
-use crate::log_in::attempts::{Prefix, Source};
+use crate::log_in::attempts::{Prefix, Reservation, Source};
 use crate::log_in::{LogIn, ticket};
 use crate::outcome::Outcome;
 use crate::reader::{Caller, Context, Reader};
@@ -69,13 +69,17 @@ pub(crate) fn handle(context: &Context<'_>, caller: &Caller, request: &Request) 
     };
     let reader = context.reader.clone();
     let now = context.now;
-    Outcome::ConfirmThen(Box::new(move || match reader.attempts().reserve(&attempt.source, now) {
-        Err(error) => Outcome::error(error),
-        Ok(()) => Outcome::offload(move || {
-            let result = attempt.check(&reader, now);
-            reader.attempts().end(&attempt.source, result.is_ok());
-            result.into()
-        }),
+    Outcome::ConfirmThen(Box::new(move || {
+        match Reservation::new(reader.clone(), attempt.source.clone(), now) {
+            Err(error) => Outcome::error(error),
+            Ok(reservation) => Outcome::offload(move || {
+                let result = attempt.check(&reader, now);
+                if result.is_ok() {
+                    reservation.right();
+                }
+                result.into()
+            }),
+        }
     }))
 }
 
@@ -108,13 +112,9 @@ impl Attempt {
     fn check(&self, reader: &Reader, now: Time) -> Result<Outcome, Error> {
         let state = reader.state();
         let user = state.users.named(&self.name, self.role);
-        let decoy: Verifier;
-        let verifier = if let Some(user) = user {
-            &user.verifier
-        } else {
-            decoy = decoy_verifier(&state, reader, &self.name);
-            &decoy
-        };
+        // Made for users that exist too, so that it is no sign of one that does not.
+        let decoy = decoy_verifier(&state, reader, &self.name);
+        let verifier = user.map_or(&decoy, |user| &user.verifier);
         let right = verifier.accepts(&self.password);
         let user = user.filter(|_| right).ok_or(Error::PasswordIncorrect)?;
         if user.locked {
