@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::io::{self, Read as _, Write as _};
 use std::net::TcpStream;
 use std::os::fd::AsFd as _;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::Thread;
 use std::time::{Duration, Instant};
@@ -35,6 +35,8 @@ struct Waiter {
     thread: Thread,
     done: AtomicBool,
     reply: Mutex<Option<Vec<u8>>>,
+    /// Whether it was counted among those who were woken.
+    counted: AtomicBool,
 }
 
 /// What only the reader touches.
@@ -55,6 +57,8 @@ pub(crate) struct Link {
     queue: Mutex<Vec<u8>>,
     waiters: Mutex<BTreeMap<u64, Arc<Waiter>>>,
     reading: Mutex<Reading>,
+    /// Threads that have their replies and do not run yet.
+    woken: AtomicUsize,
     broken: AtomicBool,
     polling: Duration,
     /// Which log-in of the client it has, and when to renew it.
@@ -71,8 +75,10 @@ pub(crate) struct LinkLogIn {
     pub(crate) renew: Option<Instant>,
 }
 
+/// How long a frame is left for another thread to write. Threads that were woken write within tens of microseconds each; one that
+/// does not run at all must not hold up the others.
+const LEFT_FOR: Duration = Duration::from_millis(1);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
-const READ_BYTES: usize = 64 << 10;
 
 impl Link {
     /// Connects, checks the other side, greets.
@@ -122,6 +128,7 @@ impl Link {
             queue: Mutex::default(),
             waiters: Mutex::default(),
             reading: Mutex::default(),
+            woken: AtomicUsize::new(0),
             broken: AtomicBool::new(false),
             polling: config.polling,
             log_in: Mutex::default(),
@@ -165,15 +172,24 @@ impl Link {
             thread: std::thread::current(),
             done: AtomicBool::new(false),
             reply: Mutex::new(None),
+            counted: AtomicBool::new(false),
         });
         lock(&self.waiters).insert(sequence, Arc::clone(&waiter));
         let written = frame::write(&mut lock(&self.queue), sequence, message);
         let result = written.map_err(AttemptError::Refused).and_then(|()| {
-            self.send();
-            self.wait(&waiter, deadline)
+            // Those who were woken for their replies are about to ask too: the last of them writes for all.
+            let left = self.woken.load(Ordering::SeqCst) > 0;
+            if !left {
+                self.send();
+            }
+            self.wait(&waiter, left, deadline)
         });
-        if result.is_err() {
-            lock(&self.waiters).remove(&sequence);
+        if result.is_err() && lock(&self.waiters).remove(&sequence).is_none() {
+            // The reply came after all, and its reader counts this thread among those that it wakes.
+            while !waiter.done.load(Ordering::Acquire) {
+                std::thread::yield_now();
+            }
+            self.write_for_those_before(&waiter);
         }
         result
     }
@@ -227,11 +243,18 @@ impl Link {
         }
     }
 
-    fn wait(&self, waiter: &Arc<Waiter>, deadline: Instant) -> Result<Vec<u8>, AttemptError> {
+    /// Waits for a reply; `left` says that the frame was left for another thread to write.
+    fn wait(
+        &self,
+        waiter: &Arc<Waiter>,
+        mut left: bool,
+        deadline: Instant,
+    ) -> Result<Vec<u8>, AttemptError> {
         loop {
             if waiter.done.load(Ordering::Acquire) {
                 let reply = lock(&waiter.reply).take();
                 if let Some(reply) = reply {
+                    self.write_for_those_before(waiter);
                     return Ok(reply);
                 }
             }
@@ -244,12 +267,35 @@ impl Link {
             }
             let Ok(mut reading) = self.reading.try_lock() else {
                 // Whoever reads wakes this thread for its reply, or to take the role over.
-                std::thread::park_timeout(deadline - now);
+                if std::mem::take(&mut left) {
+                    std::thread::park_timeout(LEFT_FOR.min(deadline - now));
+                    if !waiter.done.load(Ordering::Acquire) && !lock(&self.queue).is_empty() {
+                        self.send();
+                    }
+                } else {
+                    std::thread::park_timeout(deadline - now);
+                }
                 continue;
             };
+            // Who reads may sleep long: nothing may be left unwritten.
+            if !lock(&self.queue).is_empty() {
+                self.send();
+            }
+            left = false;
             self.read_for_all(&mut reading, waiter, deadline);
             drop(reading);
             self.hand_on();
+        }
+    }
+
+    /// The last of those who were woken together writes what the others have asked meanwhile.
+    fn write_for_those_before(&self, waiter: &Waiter) {
+        let counted = waiter.counted.load(Ordering::Acquire);
+        if counted
+            && self.woken.fetch_sub(1, Ordering::SeqCst) == 1
+            && !lock(&self.queue).is_empty()
+        {
+            self.send();
         }
     }
 
@@ -318,8 +364,8 @@ impl Link {
                 Err(error) => return Err(error),
             }
             if any {
-                tls.process_new_packets().map_err(io::Error::other)?;
-                drain(&mut tls, &mut reading.input)?;
+                let state = tls.process_new_packets().map_err(io::Error::other)?;
+                take(&mut tls, &mut reading.input, state.plaintext_bytes_to_read())?;
             }
         }
         // Somebody may have queued while the TLS state was taken here.
@@ -333,6 +379,7 @@ impl Link {
     fn deliver(&self, reading: &mut Reading) -> io::Result<()> {
         let input = std::mem::take(&mut reading.input);
         let mut at = 0;
+        let own = std::thread::current().id();
         while let Some(Frame { header, payload, taken }) =
             frame::read(&input[at..]).map_err(io::Error::other)?
         {
@@ -349,6 +396,13 @@ impl Link {
             let waiter = lock(&self.waiters).remove(&header.sequence);
             if let Some(waiter) = waiter {
                 *lock(&waiter.reply) = Some(message);
+                // The reader's own reply wakes nobody.
+                if waiter.thread.id() == own {
+                    waiter.done.store(true, Ordering::Release);
+                    continue;
+                }
+                self.woken.fetch_add(1, Ordering::SeqCst);
+                waiter.counted.store(true, Ordering::Release);
                 waiter.done.store(true, Ordering::Release);
                 waiter.thread.unpark();
             }
@@ -359,20 +413,18 @@ impl Link {
     }
 }
 
-fn drain(tls: &mut ClientConnection, input: &mut Vec<u8>) -> io::Result<()> {
-    loop {
-        let start = input.len();
-        input.resize(start + READ_BYTES, 0);
-        let read = tls.reader().read(&mut input[start..]);
-        let length = read.as_ref().map_or(0, |length| *length);
-        input.truncate(start + length);
-        match read {
-            Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
-            Ok(_) => {}
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
-            Err(error) => return Err(error),
-        }
+/// Takes so many bytes of plaintext.
+fn take(tls: &mut ClientConnection, input: &mut Vec<u8>, length: usize) -> io::Result<()> {
+    if length == 0 {
+        // The other side's end of the connection is told by a read of nothing.
+        return match tls.reader().read(&mut [0; 1]) {
+            Ok(0) => Err(io::ErrorKind::UnexpectedEof.into()),
+            Ok(_) | Err(_) => Ok(()),
+        };
     }
+    let start = input.len();
+    input.resize(start + length, 0);
+    tls.reader().read_exact(&mut input[start..])
 }
 
 fn dial(address: &str, timeout: Duration) -> io::Result<TcpStream> {

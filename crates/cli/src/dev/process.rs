@@ -75,7 +75,10 @@ impl Hsm {
         let name = std::fs::read_to_string(format!("/proc/{pid}/comm")).ok()?;
         let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
         let zombie = stat.rsplit(')').next().is_some_and(|rest| rest.trim_start().starts_with('Z'));
-        (name.trim().starts_with("casemate-hsmd") && !zombie).then_some(pid)
+        // Its other threads may still be ending, and with them what they hold: the address, the lock on the data.
+        let threads = std::fs::read_dir(format!("/proc/{pid}/task")).map_or(0, Iterator::count);
+        let ended = zombie && threads <= 1;
+        (name.trim().starts_with("casemate-hsmd") && !ended).then_some(pid)
     }
 
     /// Starts it, unless it runs.

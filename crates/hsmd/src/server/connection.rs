@@ -27,10 +27,25 @@ use crate::start::now;
 
 /// Bytes of replies that may wait for a slow peer before its requests are no longer read.
 const UNSENT_MAX: usize = 4 << 20;
-/// Bytes read from the socket's plaintext at a time.
-const READ_BYTES: usize = 64 << 10;
 /// Bytes of fragments that one connection may have put together at a time.
 const FRAGMENTS_MAX: usize = wire::MESSAGE_BYTES_MAX;
+
+/// A socket that tells whether a read emptied it: then the next event comes with the next byte.
+struct Socket<'a> {
+    stream: &'a mut mio::net::TcpStream,
+    drained: bool,
+}
+
+impl io::Read for Socket<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.stream.read(buffer);
+        self.drained = match &read {
+            Ok(length) => *length < buffer.len(),
+            Err(error) => error.kind() == io::ErrorKind::WouldBlock,
+        };
+        read
+    }
+}
 
 enum Stage {
     /// TLS is not done, or no hello came yet.
@@ -124,49 +139,48 @@ impl Connection {
             if self.unsent > UNSENT_MAX || self.in_flight >= self.limits.in_flight {
                 return self.flush();
             }
-            let read = match self.session.read_tls(&mut self.stream) {
+            let mut socket = Socket { stream: &mut self.stream, drained: false };
+            match self.session.read_tls(&mut socket) {
                 Ok(0) => return false,
-                Ok(_) => true,
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => false,
+                Ok(_) => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                 Err(_) => return false,
-            };
-            if read && let Err(error) = self.session.process_new_packets() {
-                tracing::debug!(peer = %self.peer, %error, "TLS was refused");
-                // The alert that says why goes out, as far as it goes.
-                self.flush();
-                return false;
             }
-            if !self.take_plaintext() || !self.take_frames(shared, inbox) {
+            let drained = socket.drained;
+            let state = match self.session.process_new_packets() {
+                Ok(state) => state,
+                Err(error) => {
+                    tracing::debug!(peer = %self.peer, %error, "TLS was refused");
+                    // The alert that says why goes out, as far as it goes.
+                    self.flush();
+                    return false;
+                }
+            };
+            let taken = self.take_plaintext(state.plaintext_bytes_to_read());
+            if !taken || !self.take_frames(shared, inbox) {
                 self.flush();
                 return false;
             }
             if !self.flush() {
                 return false;
             }
-            if !read {
+            if drained {
                 return true;
             }
         }
     }
 
-    fn take_plaintext(&mut self) -> bool {
-        loop {
-            let start = self.input.len();
-            self.input.resize(start + READ_BYTES, 0);
-            let read = self.session.reader().read(&mut self.input[start..]);
-            let length = read.as_ref().map_or(0, |length| *length);
-            self.input.truncate(start + length);
-            match read {
-                Ok(0) => return false,
-                Ok(_) => self.used = Instant::now(),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return true,
-                Err(_) => return false,
-            }
-            if self.input.len() > wire::FRAME_BYTES_MAX + READ_BYTES {
-                return true;
-            }
+    /// Takes so many bytes of plaintext: what TLS has, of which it lets no more gather than a few records.
+    fn take_plaintext(&mut self, length: usize) -> bool {
+        if length == 0 {
+            // The peer's end of the connection is told by a read of nothing.
+            return !matches!(self.session.reader().read(&mut [0; 1]), Ok(0));
         }
+        let start = self.input.len();
+        self.input.resize(start + length, 0);
+        self.used = Instant::now();
+        self.session.reader().read_exact(&mut self.input[start..]).is_ok()
     }
 
     fn take_frames(&mut self, shared: &Arc<Shared>, inbox: &Arc<Inbox>) -> bool {

@@ -1,7 +1,7 @@
 //! The pool: operations of more than about 100 µs, so that they hold up no short one.
 //!
-//! As many threads as workers, of a lower priority by number only: a job runs to its end. What waits is bounded; beyond that a
-//! request is answered "busy".
+//! As many threads as workers. They are nice: when a worker has something to do, the kernel takes the core from a pool's thread at
+//! once, so that a short operation waits for no RSA key. What waits is bounded; beyond that a request is answered "busy".
 
 use std::collections::VecDeque;
 use std::io;
@@ -46,7 +46,14 @@ impl Pool {
     }
 }
 
+/// How nice the threads are: about a tenth of a core is theirs when the workers have enough to do for all of it.
+const NICENESS: i32 = 10;
+
 fn run(queue: &Queue) {
+    // On Linux this is of the calling thread alone.
+    if let Err(error) = rustix::process::nice(NICENESS) {
+        tracing::warn!(%error, "long operations run at the priority of short ones");
+    }
     loop {
         let mut jobs = queue.jobs.lock().unwrap_or_else(PoisonError::into_inner);
         let job = loop {
