@@ -42,6 +42,8 @@ struct Waiter {
 /// What only the reader touches.
 #[derive(Default)]
 struct Reading {
+    /// Bytes of the socket: two records of TLS at a time.
+    received: Vec<u8>,
     input: Vec<u8>,
     fragments: BTreeMap<u64, Vec<u8>>,
     /// Of the last looks without sleep, as bits: which found something.
@@ -78,6 +80,8 @@ pub(crate) struct LinkLogIn {
 /// How long a frame is left for another thread to write. Threads that were woken write within tens of microseconds each; one that
 /// does not run at all must not hold up the others.
 const LEFT_FOR: Duration = Duration::from_millis(1);
+/// Bytes taken from the socket at a time.
+const RECEIVED_BYTES: usize = 32 << 10;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 
 impl Link {
@@ -353,17 +357,21 @@ impl Link {
 
     /// Reads what is there; returns whether there was anything.
     fn read(&self, reading: &mut Reading) -> io::Result<bool> {
-        let mut any = false;
-        {
+        if reading.received.is_empty() {
+            reading.received = vec![0; RECEIVED_BYTES];
+        }
+        let length = match (&self.socket).read(&mut reading.received) {
+            Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+            Ok(length) => length,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => 0,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => return Ok(true),
+            Err(error) => return Err(error),
+        };
+        let mut received = reading.received.get(..length).unwrap_or_default();
+        if !received.is_empty() {
             let mut tls = lock(&self.tls);
-            match tls.read_tls(&mut &self.socket) {
-                Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
-                Ok(_) => any = true,
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => return Ok(true),
-                Err(error) => return Err(error),
-            }
-            if any {
+            while !received.is_empty() {
+                tls.read_tls(&mut received)?;
                 let state = tls.process_new_packets().map_err(io::Error::other)?;
                 take(&mut tls, &mut reading.input, state.plaintext_bytes_to_read())?;
             }
@@ -373,7 +381,7 @@ impl Link {
             self.send();
         }
         self.deliver(reading)?;
-        Ok(any)
+        Ok(length > 0)
     }
 
     fn deliver(&self, reading: &mut Reading) -> io::Result<()> {

@@ -30,23 +30,6 @@ const UNSENT_MAX: usize = 4 << 20;
 /// Bytes of fragments that one connection may have put together at a time.
 const FRAGMENTS_MAX: usize = wire::MESSAGE_BYTES_MAX;
 
-/// A socket that tells whether a read emptied it: then the next event comes with the next byte.
-struct Socket<'a> {
-    stream: &'a mut mio::net::TcpStream,
-    drained: bool,
-}
-
-impl io::Read for Socket<'_> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let read = self.stream.read(buffer);
-        self.drained = match &read {
-            Ok(length) => *length < buffer.len(),
-            Err(error) => error.kind() == io::ErrorKind::WouldBlock,
-        };
-        read
-    }
-}
-
 enum Stage {
     /// TLS is not done, or no hello came yet.
     Greeting,
@@ -130,7 +113,15 @@ impl Connection {
     }
 
     /// Reads, works and writes as far as it goes; returns whether the connection goes on.
-    pub(crate) fn serve(&mut self, shared: &Arc<Shared>, inbox: &Arc<Inbox>) -> bool {
+    ///
+    /// `room` is the worker's: what is received goes through it into TLS at once.
+    pub(crate) fn serve(
+        &mut self,
+        shared: &Arc<Shared>,
+        inbox: &Arc<Inbox>,
+        room: &mut [u8],
+    ) -> bool {
+        let room_bytes = room.len();
         loop {
             // A slow peer must take its replies before its requests are read on; the socket holds it back.
             if self.unsent > UNSENT_MAX && !self.flush() {
@@ -139,34 +130,47 @@ impl Connection {
             if self.unsent > UNSENT_MAX || self.in_flight >= self.limits.in_flight {
                 return self.flush();
             }
-            let mut socket = Socket { stream: &mut self.stream, drained: false };
-            match self.session.read_tls(&mut socket) {
+            let mut received = match self.stream.read(room) {
                 Ok(0) => return false,
-                Ok(_) => {}
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Ok(length) => room.get(..length).unwrap_or_default(),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => &[],
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                 Err(_) => return false,
-            }
-            let drained = socket.drained;
-            let state = match self.session.process_new_packets() {
-                Ok(state) => state,
-                Err(error) => {
-                    tracing::debug!(peer = %self.peer, %error, "TLS was refused");
-                    // The alert that says why goes out, as far as it goes.
+            };
+            // The next event comes with the next byte, once a read did not fill its buffer.
+            let drained = received.len() < room_bytes;
+            loop {
+                if !self.decrypt(&mut received) || !self.take_frames(shared, inbox) {
+                    // What says why goes out, as far as it goes.
                     self.flush();
                     return false;
                 }
-            };
-            let taken = self.take_plaintext(state.plaintext_bytes_to_read());
-            if !taken || !self.take_frames(shared, inbox) {
-                self.flush();
-                return false;
+                if received.is_empty() {
+                    break;
+                }
             }
             if !self.flush() {
                 return false;
             }
             if drained {
                 return true;
+            }
+        }
+    }
+
+    /// Takes what TLS has of what was received.
+    fn decrypt(&mut self, received: &mut &[u8]) -> bool {
+        if !received.is_empty()
+            && let Err(error) = self.session.read_tls(received)
+        {
+            tracing::debug!(peer = %self.peer, %error, "TLS was refused");
+            return false;
+        }
+        match self.session.process_new_packets() {
+            Ok(state) => self.take_plaintext(state.plaintext_bytes_to_read()),
+            Err(error) => {
+                tracing::debug!(peer = %self.peer, %error, "TLS was refused");
+                false
             }
         }
     }

@@ -59,6 +59,8 @@ impl Inbox {
 const WAKER: Token = Token(usize::MAX);
 const SWEEP: Duration = Duration::from_millis(500);
 const EVENTS: usize = 512;
+/// Bytes taken from a socket at a time: two records of TLS.
+const RECEIVED_BYTES: usize = 32 << 10;
 
 /// Whether looking for more without sleeping pays: tried when it did lately, else now and then.
 #[derive(Default)]
@@ -90,6 +92,8 @@ pub(crate) struct Worker {
     connections: BTreeMap<u64, Connection>,
     next: u64,
     polling: Polling,
+    /// Where bytes of a socket lie on their way into TLS.
+    received: Vec<u8>,
 }
 
 impl Worker {
@@ -105,6 +109,7 @@ impl Worker {
             connections: BTreeMap::new(),
             next: 0,
             polling: Polling::default(),
+            received: vec![0; RECEIVED_BYTES],
         })
     }
 
@@ -165,7 +170,7 @@ impl Worker {
 
     fn serve(&mut self, number: u64) {
         let Some(connection) = self.connections.get_mut(&number) else { return };
-        if !connection.serve(&self.shared, &self.inbox) {
+        if !connection.serve(&self.shared, &self.inbox, &mut self.received) {
             self.close(number);
         }
     }
