@@ -1,5 +1,5 @@
 # `make up` starts a local cluster and signs something; `make test` is what CI runs.
-.PHONY: up test check bench fuzz fix
+.PHONY: up test bench fix install
 
 up:
 	tests/system/up
@@ -11,6 +11,10 @@ test:
 bench:
 	cargo build --release --package casemate-cli --package casemate-hsmd --package casemate-pkcs11
 	cargo run --release --package casemate-bench -- $(ARGUMENTS)
+
+# As a package would lay it out: under DESTDIR, or on this machine.
+install:
+	packaging/install "$(DESTDIR)"
 
 fix:
 	cargo fmt --all

@@ -88,7 +88,7 @@ pub(crate) struct Up {
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=1))]
     pub(crate) hsms: u8,
     /// The second number of the addresses 127.M.Z.1, so that clusters run side by side
-    #[arg(long, default_value_t = 0)]
+    #[arg(long, env = "CASEMATE_NETWORK", default_value_t = 0)]
     pub(crate) network: u8,
     /// The mode of a new cluster
     #[arg(long, value_enum, default_value_t = Mode::NonFips)]

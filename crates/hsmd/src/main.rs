@@ -23,22 +23,49 @@ mod tls;
 use configuration::Configuration;
 use start::StartError;
 
-const USAGE: &str = "usage: casemate-hsmd [--config FILE]    (default: /etc/casemate/hsmd.toml)";
+const USAGE: &str =
+    "usage: casemate-hsmd [--config FILE | --version]    (default: /etc/casemate/hsmd.toml)";
 
-fn config_path() -> Option<PathBuf> {
+/// What the arguments ask for.
+enum Wanted {
+    Serve(PathBuf),
+    Version,
+    Nonsense,
+}
+
+fn wanted() -> Wanted {
     let mut arguments = std::env::args_os().skip(1);
     match (arguments.next(), arguments.next(), arguments.next()) {
-        (None, ..) => Some(PathBuf::from("/etc/casemate/hsmd.toml")),
-        (Some(flag), Some(path), None) if flag == "--config" => Some(PathBuf::from(path)),
-        _ => None,
+        (None, ..) => Wanted::Serve(PathBuf::from("/etc/casemate/hsmd.toml")),
+        (Some(flag), Some(path), None) if flag == "--config" => Wanted::Serve(PathBuf::from(path)),
+        (Some(flag), None, None) if flag == "--version" => Wanted::Version,
+        _ => Wanted::Nonsense,
     }
 }
 
-#[expect(clippy::print_stderr, reason = "before the log is set up there is nowhere else to say it")]
+/// Name, version, and what is unusual about this build: packages are never made of one with `testing`.
+fn version() -> String {
+    let library = if casemate_crypto::is_fips_library() { " fips" } else { "" };
+    let testing = if cfg!(feature = "testing") { " testing" } else { "" };
+    format!("casemate-hsmd {}{library}{testing}", env!("CARGO_PKG_VERSION"))
+}
+
+#[expect(
+    clippy::print_stderr,
+    clippy::print_stdout,
+    reason = "before the log is set up there is nowhere else to say it"
+)]
 fn main() -> ExitCode {
-    let Some(path) = config_path() else {
-        eprintln!("{USAGE}");
-        return ExitCode::from(2);
+    let path = match wanted() {
+        Wanted::Serve(path) => path,
+        Wanted::Version => {
+            println!("{}", version());
+            return ExitCode::SUCCESS;
+        }
+        Wanted::Nonsense => {
+            eprintln!("{USAGE}");
+            return ExitCode::from(2);
+        }
     };
     let configuration = match Configuration::load(&path) {
         Ok(configuration) => configuration,
