@@ -7,8 +7,10 @@ const TEST_LINES_MAX: usize = 800;
 const BYTES_MAX: usize = 256 * 1024;
 
 /// Long because they are tables, one line an entry.
-const DATA: [(&str, &str); 1] =
-    [("crates/protocol/src/error.rs", "each error: its text, its number, its retry class")];
+const DATA: [(&str, &str); 2] = [
+    ("crates/protocol/src/error.rs", "each error: its text, its number, its retry class"),
+    ("docs/reference/command-line.md", "printed: the help of every command"),
+];
 
 /// Kinds of files that people write.
 const KINDS: [&str; 8] = [".rs", ".c", ".h", ".java", ".py", ".sh", ".md", ".toml"];
