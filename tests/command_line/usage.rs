@@ -27,6 +27,7 @@ fn wrong_usage_is_told_from_failure() {
 fn an_error_is_json_for_programs() {
     let said = run("--json cluster status");
     assert_eq!(said.code, Some(1));
+    assert!(said.out.starts_with("{\"error_code\":1,\"data\":\""), "{}", said.out);
     let value: serde_json::Value = serde_json::from_str(&said.out).unwrap();
     assert_eq!(value["error_code"], 1);
     assert!(value["data"].as_str().unwrap().contains("no configuration"));

@@ -56,7 +56,10 @@ fn blocks_of(page: &Path) -> Vec<Block> {
 
 #[test]
 fn every_block_is_run() {
-    let pages: Vec<_> = pages().into_iter().filter(|page| program_of(page).is_none()).collect();
+    let mut pages: Vec<_> = pages().into_iter().filter(|page| program_of(page).is_none()).collect();
+    // While one writes a page: `CASEMATE_PAGE=docs/start cargo test …` runs those alone.
+    let wanted = std::env::var("CASEMATE_PAGE").ok();
+    pages.retain(|page| wanted.as_ref().is_none_or(|wanted| name(page).contains(wanted)));
     let outcomes: Vec<_> = std::thread::scope(|scope| {
         let mut running = Vec::new();
         for page in &pages {
@@ -77,7 +80,10 @@ fn every_block_is_run() {
     println!("{found} blocks found, {ran} run");
     assert!(faults.is_empty(), "{}", faults.join("\n"));
     assert_eq!(found, ran);
-    assert!(found >= 10, "only {found} blocks were found: does this test still read them?");
+    assert!(
+        found >= 10 || wanted.is_some(),
+        "only {found} blocks were found: does this test still read them?"
+    );
 }
 
 #[test]

@@ -72,6 +72,8 @@ pub(crate) fn run_page(root: &Path, blocks: &[Block]) -> Outcome {
     command.envs(cargo.map(|path| ("CARGO_HOME", path)));
     command.envs(rustup.map(|path| ("RUSTUP_HOME", path)));
     command.env("CASEMATE_NETWORK", network.number().to_string());
+    // What is installed and packaged is this build.
+    command.env("CASEMATE_BIN", &programs);
     // What the pages leave to the reader: where to install, and the address of the HSM.
     command.env("DESTDIR", place.path().join("installed"));
     command.env("ADDRESS", format!("127.{}.1.1:2223", network.number()));

@@ -31,7 +31,7 @@ impl Output {
     /// Prints the result: `text` for people, `data` for programs.
     pub(crate) fn result(&self, text: &str, data: Value) {
         if self.json {
-            print(format!("{}\n", json!({ "error_code": 0, "data": data })).as_bytes());
+            print(answer(0, &data).as_bytes());
         } else {
             print(format!("{text}\n").as_bytes());
         }
@@ -70,9 +70,7 @@ impl Output {
     /// Prints an error, and returns the exit code for it.
     pub(crate) fn error(&self, error: &CliError) -> ExitCode {
         if self.json {
-            print(
-                format!("{}\n", json!({ "error_code": 1, "data": error.to_string() })).as_bytes(),
-            );
+            print(answer(1, &json!(error.to_string())).as_bytes());
         }
         eprintln!("casemate: {error}");
         if let Some(hint) = error.hint() {
@@ -80,6 +78,11 @@ impl Output {
         }
         ExitCode::from(if error.is_usage() { 2 } else { 1 })
     }
+}
+
+/// What a program reads: the code first, so that a person finds it, too.
+fn answer(code: u8, data: &Value) -> String {
+    format!("{{\"error_code\":{code},\"data\":{data}}}\n")
 }
 
 /// Writes to standard output. A reader that has seen enough (`casemate man | head`) is not an error.

@@ -216,4 +216,29 @@ mod tests {
             assert!(message(text).contains(cause), "{text}: {}", message(text));
         }
     }
+
+    #[test]
+    fn the_manual_has_every_key_and_default() {
+        const MANUAL: &str = include_str!("../../../docs/operate/configuration.md");
+        let section = MANUAL.split("\n## ").find(|section| section.starts_with("casemate.toml"));
+        let rows = section.unwrap().lines().filter(|line| line.starts_with("| `"));
+        let cells = rows.map(|row| row.split('|').map(|cell| cell.trim().trim_matches('`')));
+        let rows: Vec<_> =
+            cells.map(|mut cells| (cells.nth(1).unwrap(), cells.next().unwrap())).collect();
+        let mut wanted = Vec::new();
+        for section in ["cluster", "client"] {
+            let addresses =
+                if section == "client" { "[cluster]\naddresses = ['a:1']\n" } else { "" };
+            let refusal = message(&format!("{addresses}[{section}]\nnonsense = 1"));
+            let names = refusal.split("expected").nth(1).unwrap_or_else(|| panic!("{refusal}"));
+            wanted.extend(
+                names.split('`').skip(1).step_by(2).map(|name| format!("{section}.{name}")),
+            );
+        }
+        let shown: Vec<_> = rows.iter().map(|(key, _)| (*key).to_owned()).collect();
+        assert_eq!(shown, wanted);
+        let default = |key: &str| rows.iter().find(|(known, _)| *known == key).unwrap().1;
+        assert_eq!(default("client.deadline_ms"), limits::DEADLINE_MS.to_string());
+        assert_eq!(default("client.polling_us"), POLLING_US.to_string());
+    }
 }

@@ -230,4 +230,68 @@ mod tests {
             Configuration::load(Path::new("/nowhere/hsmd.toml")).map(drop).unwrap_err().to_string();
         assert!(absent.contains("/nowhere/hsmd.toml"), "{absent}");
     }
+
+    /// The rows of the manual: key, default.
+    fn manual() -> Vec<(String, Option<String>)> {
+        const MANUAL: &str = include_str!("../../../docs/operate/configuration.md");
+        let section =
+            MANUAL.split("\n## ").find(|section| section.starts_with("hsmd.toml")).unwrap();
+        let rows = section.lines().filter(|line| line.starts_with("| `"));
+        let cell = |row: &str, index: usize| row.split('|').nth(index).unwrap().trim().to_owned();
+        let bare = |cell: String| cell.trim_matches('`').to_owned();
+        rows.map(|row| {
+            (bare(cell(row, 1)), Some(bare(cell(row, 2))).filter(|text| !text.is_empty()))
+        })
+        .collect()
+    }
+
+    const LEAST: &str = "data_directory = '/d'\nlisten = '127.0.0.1:2223'\n";
+
+    #[test]
+    fn the_manual_has_every_default() {
+        let (mut top, mut tables) = (LEAST.to_owned(), String::new());
+        for (key, default) in manual() {
+            let Some(default) = default else { continue };
+            match key.split_once('.') {
+                None => top.push_str(&format!("{key} = {default}\n")),
+                Some(_) => tables.push_str(&format!("{key} = {default}\n")),
+            }
+        }
+        let written = load(&format!("{top}{tables}")).unwrap();
+        let silent = load(&format!("{LEAST}[create]\n")).unwrap();
+        // The rounds' default belongs to the module.
+        let rounds = casemate_hsm::Settings::default().password_rounds;
+        let silent = format!("{silent:?}")
+            .replace("password_rounds: None", &format!("password_rounds: Some({rounds})"));
+        assert_eq!(format!("{written:?}"), silent);
+    }
+
+    #[test]
+    fn the_manual_has_every_key() {
+        let mut sections = vec![String::new()];
+        let mut wanted = Vec::new();
+        while let Some(section) = sections.pop() {
+            // The refusal of an unknown key names those that there are.
+            let text = match section.as_str() {
+                "" => format!("nonsense = 1\n{LEAST}"),
+                section => format!("{LEAST}[{section}]\nnonsense = 1\n"),
+            };
+            let refusal = load(&text).map(drop).unwrap_err().to_string();
+            let names = refusal.split("expected").nth(1).unwrap_or_else(|| panic!("{refusal}"));
+            for name in names.split('`').skip(1).step_by(2) {
+                let key =
+                    if section.is_empty() { name.to_owned() } else { format!("{section}.{name}") };
+                if ["create", "limits", "log"].contains(&key.as_str()) {
+                    sections.push(key.clone());
+                }
+                wanted.push(key);
+            }
+        }
+        // Sections with defaults of their own are shown by their keys.
+        wanted.retain(|key| !["limits", "log"].contains(&key.as_str()));
+        let mut shown: Vec<_> = manual().into_iter().map(|(key, _)| key).collect();
+        wanted.sort();
+        shown.sort();
+        assert_eq!(shown, wanted);
+    }
 }
