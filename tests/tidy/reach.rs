@@ -48,7 +48,7 @@ fn modules(file: &File, is_root: bool) -> Vec<String> {
         if let Some(path) =
             line.trim().strip_prefix("#[path = \"").and_then(|rest| rest.strip_suffix("\"]"))
         {
-            given = Some(format!("{}/{path}", file.folder()));
+            given = resolve(file, path);
         }
         let code = code(line);
         let Some(head) = code.trim().strip_suffix(';') else { continue };
@@ -133,11 +133,14 @@ fn every_page_is_linked() {
 fn dead_rust_files_are_found() {
     let tree = Tree::planted(&[
         ("crates/a/Cargo.toml", "[package]"),
-        ("crates/a/src/lib.rs", "pub mod b;\nmod c;\n// mod dead;\n#[path = \"odd.rs\"]\nmod e;"),
+        (
+            "crates/a/src/lib.rs",
+            "pub mod b;\nmod c;\n// mod dead;\n#[path = \"../odd/odd.rs\"]\n#[expect(x)]\nmod e;",
+        ),
         ("crates/a/src/b.rs", "mod inner;"),
         ("crates/a/src/b/inner.rs", ""),
         ("crates/a/src/c/mod.rs", ""),
-        ("crates/a/src/odd.rs", ""),
+        ("crates/a/odd/odd.rs", ""),
         ("crates/a/src/dead.rs", ""),
         ("crates/a/tests/one.rs", ""),
         ("crates/a/tests/two/main.rs", "mod part;"),
