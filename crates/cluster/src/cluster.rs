@@ -49,7 +49,8 @@ pub struct Committed {
 /// Why an entry was not committed, as far as one knows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ProposeError {
-    /// There is no room on the disk: nothing was written.
+    /// There is no room on the disk. What was on its way when that was found may still take effect when there is room: who asks
+    /// again does it under the same id.
     #[error("the disk is full: changes are refused until there is room")]
     DiskFull,
     /// The disk failed: nothing more is written.
@@ -108,7 +109,8 @@ pub struct Cluster {
 impl Cluster {
     /// Opens the store, starts Raft, and returns when this HSM leads and every entry of its log is applied.
     ///
-    /// With `genesis` an empty store becomes a cluster of one, whose first command it is.
+    /// With `genesis` an empty store becomes a cluster of one, whose first command it is. What an attempt before left of that is
+    /// removed: the caller says that nobody was ever told of it.
     ///
     /// # Errors
     /// [`StoreError`].
@@ -118,9 +120,13 @@ impl Cluster {
         replica: R,
         genesis: Option<Vec<u8>>,
     ) -> Result<Self, StoreError> {
+        if genesis.is_some() {
+            store::remove_unfinished(&disk)?;
+        }
         let contents = store::open(&disk)?;
         let state_machine =
             StateMachine::open(Arc::clone(&disk), replica, contents.snapshot.clone())?;
+        let unreadable = state_machine.unreadable();
         let (jobs, health, handle) = writer::start(Arc::clone(&disk), &contents)?;
         let log = LogStorage::new(contents, jobs.clone());
         let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -146,8 +152,12 @@ impl Cluster {
             let raft = raft.await.map_err(|error| StoreError::Raft(error.to_string()))?;
             become_leader(&raft, config.node, genesis.is_some()).await?;
             Ok::<_, StoreError>(raft)
+        });
+        let raft = raft.map_err(|error| match unreadable.get() {
+            Some(index) => store::unreadable(&disk, *index),
+            None => error,
         })?;
-        runtime.spawn(forward(raft.clone(), receiver));
+        runtime.spawn(forward(raft.clone(), receiver, Arc::clone(&health)));
         let cluster = Self {
             raft,
             health,
@@ -196,12 +206,8 @@ impl Cluster {
 
     /// Confirms that what is applied here is what the leader has committed: `done` is called when it is.
     pub fn confirm(&self, done: Box<dyn FnOnce(Result<(), ProposeError>) + Send>) {
-        let leads = self.status().leads;
-        if leads && self.health.get() != WriteHealth::Failed {
-            // The one voter is its own majority: what it has applied is what is committed.
-            return done(Ok(()));
-        }
-        done(Err(if leads { ProposeError::DiskFailed } else { ProposeError::NoLeader }));
+        // The one voter is its own majority: what it has applied is what is committed, also when its disk fails afterwards.
+        done(if self.status().leads { Ok(()) } else { Err(ProposeError::NoLeader) });
     }
 
     /// Returns how the cluster is.
@@ -282,7 +288,13 @@ const BATCH_COMMANDS_MAX: usize = 512;
 const BATCH_BYTES_MAX: usize = 1 << 20;
 
 /// Hands proposals to Raft in order: while one entry is being written, what comes in waits and becomes the next.
-async fn forward(raft: Raft<TypeConfig>, mut proposals: mpsc::Receiver<Proposal>) {
+///
+/// Nobody waits for a full disk without being told: those who are on their way then are answered at once.
+async fn forward(
+    raft: Raft<TypeConfig>,
+    mut proposals: mpsc::Receiver<Proposal>,
+    health: Arc<Health>,
+) {
     while let Some(first) = proposals.recv().await {
         let mut bytes = first.entry.len();
         let mut batch = vec![first];
@@ -293,9 +305,29 @@ async fn forward(raft: Raft<TypeConfig>, mut proposals: mpsc::Receiver<Proposal>
         }
         let (entries, waiting): (Vec<_>, Vec<_>) =
             batch.into_iter().map(|proposal| (Arc::from(proposal.entry), proposal.done)).unzip();
-        finish(raft.client_write(Batch(entries)).await, waiting);
+        let mut waiting = Some(waiting);
+        let mut written = std::pin::pin!(raft.client_write(Batch(entries)));
+        let written = loop {
+            if let Ok(written) = tokio::time::timeout(FULL_DISK_LOOK, &mut written).await {
+                break written;
+            }
+            if health.get() == WriteHealth::Full {
+                let queued = std::iter::from_fn(|| proposals.try_recv().ok());
+                let queued = queued.map(|proposal| proposal.done);
+                waiting
+                    .take()
+                    .into_iter()
+                    .flatten()
+                    .chain(queued)
+                    .for_each(|done| done(Err(ProposeError::DiskFull)));
+            }
+        };
+        finish(written, waiting.unwrap_or_default());
     }
 }
+
+/// How often a write that takes long asks whether the disk is full.
+const FULL_DISK_LOOK: Duration = Duration::from_millis(100);
 
 type Written = Result<
     openraft::raft::ClientWriteResponse<TypeConfig>,

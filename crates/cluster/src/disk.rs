@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write as _};
+use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
@@ -27,10 +28,16 @@ pub trait Disk: Send + Sync + 'static {
     /// # Errors
     /// As the system reports it; [`io::ErrorKind::StorageFull`] if there is no room.
     fn append(&self, name: &str, bytes: &[u8]) -> io::Result<()>;
+    /// Writes bytes over those that are there; what was there before may be what a power loss leaves.
+    ///
+    /// # Errors
+    /// As the system reports it.
+    fn overwrite(&self, name: &str, offset: u64, bytes: &[u8]) -> io::Result<()>;
     /// Makes a file's bytes durable.
     ///
     /// # Errors
-    /// As the system reports it. After an error nobody knows what is on the disk.
+    /// As the system reports it. After an error nobody knows what is on the disk, and a second attempt proves nothing: the system
+    /// may take bytes that it could not write for written. Only bytes that are written again count.
     fn sync(&self, name: &str) -> io::Result<()>;
     /// Cuts a file.
     ///
@@ -68,6 +75,8 @@ pub struct RealDisk {
 struct RealState {
     /// Files that were appended to and may be again.
     open: BTreeMap<String, File>,
+    /// The same for files that are written in place: Linux appends whatever the offset if a file is open for appending.
+    in_place: BTreeMap<String, File>,
     syncs: u64,
 }
 
@@ -136,6 +145,18 @@ impl Disk for RealDisk {
         self.with_file(name, |file| file.write_all(bytes))
     }
 
+    fn overwrite(&self, name: &str, offset: u64, bytes: &[u8]) -> io::Result<()> {
+        let mut state = self.state();
+        if !state.in_place.contains_key(name) {
+            let file = OpenOptions::new().write(true).open(self.directory.join(name))?;
+            state.in_place.insert(name.to_owned(), file);
+        }
+        match state.in_place.get(name) {
+            Some(file) => file.write_all_at(bytes, offset),
+            None => Err(io::ErrorKind::NotFound.into()),
+        }
+    }
+
     fn sync(&self, name: &str) -> io::Result<()> {
         self.with_file(name, |file| file.sync_data())?;
         let mut state = self.state();
@@ -149,13 +170,17 @@ impl Disk for RealDisk {
 
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
         let mut state = self.state();
-        state.open.remove(from);
-        state.open.remove(to);
+        for name in [from, to] {
+            state.open.remove(name);
+            state.in_place.remove(name);
+        }
         std::fs::rename(self.directory.join(from), self.directory.join(to))
     }
 
     fn remove(&self, name: &str) -> io::Result<()> {
-        self.state().open.remove(name);
+        let mut state = self.state();
+        state.open.remove(name);
+        state.in_place.remove(name);
         std::fs::remove_file(self.directory.join(name))
     }
 

@@ -16,6 +16,7 @@
 mod cluster;
 pub mod disk;
 mod log_storage;
+mod mark;
 mod record;
 mod replica;
 pub mod simulated_disk;
@@ -25,6 +26,6 @@ pub mod testing;
 mod writer;
 
 pub use cluster::{Cluster, Committed, Config, Done, ProposeError, Status};
-pub use replica::{Replica, ReplicaError};
-pub use store::StoreError;
+pub use replica::{Chunks, Replica, ReplicaError, Snapshot};
+pub use store::{StoreError, has_log};
 pub use writer::WriteHealth;

@@ -1,7 +1,8 @@
 //! The state machine as openraft sees it: the replica, and its snapshots as files.
 
 use std::io::{self, Cursor};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::Duration;
 
 use openraft::storage::{RaftStateMachine, Snapshot};
 use openraft::{
@@ -11,9 +12,9 @@ use openraft::{
 
 use crate::cluster::Committed;
 use crate::disk::Disk;
-use crate::log_storage::{Entry, Replies, TypeConfig};
-use crate::record;
-use crate::replica::Replica;
+use crate::log_storage::{Batch, Entry, Replies, TypeConfig};
+use crate::record::{self, Chain};
+use crate::replica::{Replica, ReplicaError, Snapshot as ReplicaSnapshot};
 use crate::store::{
     Kind, Meta, SNAPSHOT_MAGIC, StoreError, UNFINISHED, encode, read_snapshot, snapshot_name,
 };
@@ -27,6 +28,8 @@ pub(crate) struct StateMachine<R> {
     membership: StoredMembership<u64, BasicNode>,
     /// The newest snapshot: its file and description.
     snapshot: Arc<Mutex<Option<(String, Meta)>>>,
+    /// The entry that could not be read, if one could not.
+    unreadable: Arc<OnceLock<u64>>,
 }
 
 fn error(verb: ErrorVerb, error: &(impl std::error::Error + 'static)) -> StorageError<u64> {
@@ -49,7 +52,22 @@ impl<R: Replica> StateMachine<R> {
             last = meta.last_log_id;
             membership = meta.last_membership.clone();
         }
-        Ok(Self { disk, replica, last, membership, snapshot: Arc::new(Mutex::new(snapshot)) })
+        let snapshot = Arc::new(Mutex::new(snapshot));
+        let unreadable = Arc::default();
+        Ok(Self { disk, replica, last, membership, snapshot, unreadable })
+    }
+
+    /// Returns where the first entry that could not be read is told.
+    pub(crate) fn unreadable(&self) -> Arc<OnceLock<u64>> {
+        Arc::clone(&self.unreadable)
+    }
+
+    fn apply_batch(&mut self, batch: &Batch) -> Result<Replies, ReplicaError> {
+        let apply = |command: &Arc<[u8]>| {
+            let index = self.replica.index().saturating_add(1);
+            Ok(Committed { index, reply: self.replica.apply(index, command)? })
+        };
+        batch.0.iter().map(apply).collect::<Result<_, _>>().map(Replies)
     }
 }
 
@@ -65,57 +83,75 @@ fn install<R: Replica>(
     result.map_err(|_error| StoreError::Damaged { file: name.to_owned(), offset: 0 })
 }
 
-type ChunkIterator = Box<dyn Iterator<Item = Vec<u8>> + Send>;
-
 /// Writes one snapshot, while the replica goes on.
 pub(crate) struct Builder {
     disk: Arc<dyn Disk>,
-    chunks: Mutex<Option<ChunkIterator>>,
+    chunks: ReplicaSnapshot,
     meta: Meta,
     snapshot: Arc<Mutex<Option<(String, Meta)>>>,
 }
 
+/// How long to wait after a snapshot that could not be written; doubled each time.
+const FIRST_PAUSE: Duration = Duration::from_secs(1);
+const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+
 impl Builder {
     fn write(&self) -> io::Result<String> {
-        let chunks = self.chunks.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let chunks = chunks.into_iter().flatten();
-        let name = snapshot_name(self.meta.last_log_id.map_or(0, |id| id.index));
-        if self.disk.list()?.iter().any(|found| found == UNFINISHED) {
-            self.disk.remove(UNFINISHED)?;
-        }
+        let number = self.meta.last_log_id.map_or(0, |id| id.index);
+        let name = snapshot_name(number);
+        self.discard()?;
         testing::pass("snapshot-begun");
-        let mut bytes = record::file_header(SNAPSHOT_MAGIC);
-        record::write(&mut bytes, Kind::Meta as u8, 1, &encode(&self.meta)?);
-        let mut sequence = 2;
-        for chunk in chunks {
-            record::write(&mut bytes, Kind::Chunk as u8, sequence, &chunk);
-            sequence += 1;
+        let mut bytes = record::file_header(SNAPSHOT_MAGIC, number, [0; 8]);
+        let mut chain = Chain::behind(&bytes);
+        record::write(&mut bytes, &mut chain, Kind::Meta as u8, &encode(&self.meta)?);
+        for chunk in (self.chunks)() {
+            record::write(&mut bytes, &mut chain, Kind::Chunk as u8, &chunk);
             self.disk.append(UNFINISHED, &bytes)?;
             bytes.clear();
         }
-        record::write(&mut bytes, Kind::End as u8, sequence, &[]);
+        record::write(&mut bytes, &mut chain, Kind::End as u8, &[]);
         self.disk.append(UNFINISHED, &bytes)?;
         self.disk.sync(UNFINISHED)?;
         testing::pass("snapshot-written");
         self.disk.rename(UNFINISHED, &name)?;
         self.disk.sync_directory()?;
         testing::pass("snapshot-renamed");
-        let older = self
-            .disk
-            .list()?
-            .into_iter()
-            .filter(|found| found.starts_with("snapshot-") && *found < name);
-        for old in older {
-            self.disk.remove(&old)?;
+        if let Err(error) = self.remove_older(&name) {
+            tracing::warn!(%error, "an older snapshot could not be removed: the next one tries again");
         }
         Ok(name)
+    }
+
+    fn remove_older(&self, name: &str) -> io::Result<()> {
+        let names = self.disk.list()?;
+        let older = |found: &&String| found.starts_with("snapshot-") && found.as_str() < name;
+        names.iter().filter(older).try_for_each(|old| self.disk.remove(old))
+    }
+
+    fn discard(&self) -> io::Result<()> {
+        if self.disk.list()?.iter().any(|found| found == UNFINISHED) {
+            self.disk.remove(UNFINISHED)?;
+        }
+        Ok(())
     }
 }
 
 impl RaftSnapshotBuilder<TypeConfig> for Builder {
+    /// Tries until it succeeds: openraft takes an error for the end of the node, and a full disk is none.
+    /// Meanwhile the log goes on, and what a snapshot would have made superfluous stays.
     async fn build_snapshot(&mut self) -> Result<Snapshot<TypeConfig>, StorageError<u64>> {
-        let written = tokio::task::block_in_place(|| self.write());
-        let name = written.map_err(|failed| error(ErrorVerb::Write, &failed))?;
+        let mut pause = FIRST_PAUSE;
+        let name = loop {
+            let failed = match tokio::task::block_in_place(|| self.write()) {
+                Ok(name) => break name,
+                Err(failed) => failed,
+            };
+            // The part must not take the room that the log needs.
+            let discarded = self.discard().is_ok();
+            tracing::warn!(error = %failed, discarded, ?pause, "no snapshot was written: it is tried again");
+            tokio::time::sleep(pause).await;
+            pause = pause.saturating_mul(2).min(LONGEST_PAUSE);
+        };
         *self.snapshot.lock().unwrap_or_else(PoisonError::into_inner) =
             Some((name, self.meta.clone()));
         Ok(Snapshot { meta: self.meta.clone(), snapshot: Box::new(Cursor::new(Vec::new())) })
@@ -145,13 +181,16 @@ impl<R: Replica + Sync> RaftStateMachine<TypeConfig> for StateMachine<R> {
                     self.membership = StoredMembership::new(Some(entry.log_id), membership);
                     Replies::default()
                 }
-                EntryPayload::Normal(batch) => {
-                    let apply = |command: &Arc<[u8]>| {
-                        let index = self.replica.index().saturating_add(1);
-                        Committed { index, reply: self.replica.apply(index, command) }
-                    };
-                    Replies(batch.0.iter().map(apply).collect())
-                }
+                EntryPayload::Normal(batch) => match self.apply_batch(&batch) {
+                    Ok(replies) => replies,
+                    Err(unreadable) => {
+                        let index = entry.log_id.index;
+                        tracing::error!(index, error = %unreadable, "an entry cannot be read");
+                        // Only the first is told: nothing is applied behind it.
+                        let _first = self.unreadable.set(index).is_ok();
+                        return Err(error(ErrorVerb::Read, &unreadable));
+                    }
+                },
             });
         }
         self.replica.publish();
@@ -167,7 +206,7 @@ impl<R: Replica + Sync> RaftStateMachine<TypeConfig> for StateMachine<R> {
         };
         Builder {
             disk: Arc::clone(&self.disk),
-            chunks: Mutex::new(Some(self.replica.snapshot())),
+            chunks: self.replica.snapshot(),
             meta,
             snapshot: Arc::clone(&self.snapshot),
         }

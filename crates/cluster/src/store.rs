@@ -1,9 +1,13 @@
-//! The store: segments of the log, and snapshots, as files of a [`Disk`]; and how it is read at start-up.
+//! The store: segments of the log, snapshots and the mark, as files of a [`Disk`]; and how they are read at start-up.
 //!
 //! Segments `log-<number>` hold records of entries, votes, cuts and purges, in the order in which they were written, so that one
 //! fsync makes any number of them durable. A new segment begins with the vote and the purge mark, so that older
 //! ones can be removed whole once a snapshot covers them. A snapshot `snapshot-<index>` is written under another name,
-//! synced, and renamed.
+//! synced, and renamed. The file `mark` says up to where the log was durable.
+//!
+//! Reading decides between three things. What was never acknowledged and is not whole is cut off. What was never known to be durable
+//! and is whole is kept, and written once more, because an fsync may have failed for it. All else that is not as it should
+//! be is damage: nothing is changed, and the error names the file and the byte.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -14,7 +18,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::disk::Disk;
 use crate::log_storage::Entry;
-use crate::record::{self, FILE_HEADER, Found, VERSION};
+use crate::mark::{self, Mark};
+use crate::record::{self, Chain, Check, FILE_HEADER, Found, VERSION};
 
 pub(crate) const SEGMENT_MAGIC: &[u8; 8] = b"CSMTLOG\n";
 pub(crate) const SNAPSHOT_MAGIC: &[u8; 8] = b"CSMTSNP\n";
@@ -34,6 +39,23 @@ pub enum StoreError {
         /// Its name.
         file: String,
         /// Where.
+        offset: u64,
+    },
+    /// A file is not there.
+    #[error("{file} is missing: restore it, or the whole HSM, from a copy; nothing was changed")]
+    Missing {
+        /// Its name.
+        file: String,
+    },
+    /// An entry is whole, and yet the replica cannot read it.
+    #[error(
+        "{file}, byte {offset}: the entry does not open with this module's secrets, which are an older copy or those of another \
+         HSM; nothing was changed"
+    )]
+    Unreadable {
+        /// The segment.
+        file: String,
+        /// Where the entry is.
         offset: u64,
     },
     /// A file was written by a newer version.
@@ -81,9 +103,16 @@ pub(crate) struct Contents {
     pub(crate) entries: BTreeMap<u64, Entry>,
     /// The newest whole snapshot.
     pub(crate) snapshot: Option<(String, Meta)>,
-    /// The newest segment's number, and the sequence of its next record.
+    /// The newest segment's number; 0 in a new store.
     pub(crate) segment: u64,
-    pub(crate) next_sequence: u64,
+    /// Where its records end, in bytes and as a chain.
+    pub(crate) length: u64,
+    pub(crate) chain: Option<Chain>,
+    /// Where in it the records begin of which nobody knows whether they are durable, and whether something torn lies behind its end.
+    doubtful: u64,
+    torn: bool,
+    /// The last record that is known to be durable.
+    pub(crate) mark: Mark,
     /// The highest index in each segment.
     pub(crate) segments: BTreeMap<u64, u64>,
 }
@@ -104,17 +133,27 @@ fn damaged(file: &str, offset: usize) -> StoreError {
     StoreError::Damaged { file: file.to_owned(), offset: u64::try_from(offset).unwrap_or(u64::MAX) }
 }
 
-fn check_header(name: &str, bytes: &[u8], magic: &[u8; 8]) -> Result<(), StoreError> {
+/// Checks the header of a file; returns the check of the last record of the file before it.
+fn check_header(
+    name: &str,
+    bytes: &[u8],
+    magic: &[u8; 8],
+    number: u64,
+) -> Result<Check, StoreError> {
     let (found, rest) = bytes.split_first_chunk::<8>().ok_or_else(|| damaged(name, 0))?;
-    let (version, _) = rest.split_first_chunk::<4>().ok_or_else(|| damaged(name, 8))?;
+    let (version, rest) = rest.split_first_chunk::<4>().ok_or_else(|| damaged(name, 8))?;
     let version = u32::from_be_bytes(*version);
-    if found != magic {
+    if found != magic || version == 0 {
         return Err(damaged(name, 0));
     }
     if version > VERSION {
         return Err(StoreError::NewerVersion { file: name.to_owned(), found: version });
     }
-    Ok(())
+    let (found, rest) = rest.split_first_chunk::<8>().ok_or_else(|| damaged(name, 12))?;
+    if u64::from_be_bytes(*found) != number {
+        return Err(damaged(name, 12));
+    }
+    rest.first_chunk::<8>().copied().ok_or_else(|| damaged(name, 20))
 }
 
 fn decode<'a, T: Deserialize<'a>>(
@@ -130,80 +169,249 @@ pub(crate) fn encode<T: Serialize>(value: &T) -> io::Result<Vec<u8>> {
     serde_json::to_vec(value).map_err(io::Error::other)
 }
 
-/// Reads the whole store; cuts a torn end off the newest segment, and removes what a crash left half-written.
+/// Whether there is anything of a log on the disk.
+///
+/// # Errors
+/// [`StoreError::Io`].
+pub fn has_log(disk: &dyn Disk) -> Result<bool, StoreError> {
+    let ours = |name: &String| {
+        name == mark::FILE
+            || number_of(name, "log-").is_some()
+            || number_of(name, "snapshot-").is_some()
+    };
+    Ok(disk.list()?.iter().any(ours))
+}
+
+/// Reads the whole store; cuts off what was never acknowledged, and removes what a crash left half-written.
 pub(crate) fn open(disk: &Arc<dyn Disk>) -> Result<Contents, StoreError> {
     let names = disk.list()?;
-    let mut contents = Contents::default();
-    let snapshots = names.iter().filter(|name| number_of(name, "snapshot-").is_some());
-    if let Some(newest) = snapshots.max() {
-        contents.snapshot = Some((newest.clone(), read_snapshot_meta(disk, newest)?));
-    }
-    if names.iter().any(|name| name == UNFINISHED) {
-        disk.remove(UNFINISHED)?;
-    }
-    let segments: Vec<u64> = names.iter().filter_map(|name| number_of(name, "log-")).collect();
-    for (place, &number) in segments.iter().enumerate() {
-        let last = place + 1 == segments.len();
-        read_segment(disk, number, last, &mut contents)?;
-    }
-    let covered = contents.snapshot.as_ref().and_then(|(_, meta)| meta.last_log_id);
-    let first = contents.entries.keys().next().copied();
-    // Entries begin right behind what is purged, and the snapshot covers that.
-    let gap = match (contents.purged.map(|id| id.index), covered.map(|id| id.index), first) {
-        (Some(purged), covered, _) if covered.is_none_or(|covered| covered < purged) => true,
-        (purged, _, Some(first)) => purged.map_or(0, |purged| purged + 1) != first,
-        _ => false,
+    let numbers = |prefix: &str| {
+        let mut numbers: Vec<u64> =
+            names.iter().filter_map(|name| number_of(name, prefix)).collect();
+        numbers.sort_unstable();
+        numbers
     };
-    if gap {
-        return Err(damaged(&segment_name(segments.first().copied().unwrap_or(0)), 0));
+    let (segments, snapshots) = (numbers("log-"), numbers("snapshot-"));
+    let Some(mark) = Mark::read(disk.as_ref())? else {
+        return if segments.is_empty() && snapshots.is_empty() {
+            Ok(Contents::default())
+        } else {
+            Err(StoreError::Missing { file: mark::FILE.to_owned() })
+        };
+    };
+    let mut contents = Contents { mark, ..Contents::default() };
+    if let Some(&newest) = snapshots.last() {
+        let name = snapshot_name(newest);
+        contents.snapshot = Some((name.clone(), read_snapshot_meta(disk, &name)?));
     }
+    let mut before = None;
+    for number in segments.iter().copied().filter(|number| *number <= mark.segment) {
+        if contents.segment != 0 && number != contents.segment + 1 {
+            return Err(StoreError::Missing { file: segment_name(contents.segment + 1) });
+        }
+        before = Some(read_segment(disk, number, before, &mut contents)?);
+    }
+    if contents.segment != mark.segment {
+        return Err(StoreError::Missing { file: segment_name(mark.segment) });
+    }
+    check_whole(&contents, &segments)?;
+    tidy(disk, &names, mark.segment)?;
+    repair(disk, &mut contents)?;
     Ok(contents)
 }
 
+/// Whether the entries begin where they must, and reach as far as they must.
+fn check_whole(contents: &Contents, segments: &[u64]) -> Result<(), StoreError> {
+    let covered =
+        contents.snapshot.as_ref().and_then(|(_, meta)| meta.last_log_id).map(|id| id.index);
+    let purged = contents.purged.map(|id| id.index);
+    if purged.is_some() && covered < purged {
+        let file = snapshot_name(purged.unwrap_or(0));
+        return Err(StoreError::Missing { file: format!("{file}, or a later one,") });
+    }
+    let next = purged.map_or(0, |purged| purged + 1);
+    let first = contents.entries.keys().next().copied();
+    if first.is_some_and(|first| first != next) {
+        let oldest = segments.first().copied().unwrap_or(0);
+        return Err(if oldest > 1 {
+            StoreError::Missing { file: segment_name(oldest - 1) }
+        } else {
+            damaged(&segment_name(oldest), FILE_HEADER)
+        });
+    }
+    // A snapshot is taken of what the log holds: a log that ends before it is an older copy.
+    let last = contents.entries.keys().next_back().copied().or(purged);
+    if covered > last {
+        let length = usize::try_from(contents.length).unwrap_or(usize::MAX);
+        return Err(damaged(&segment_name(contents.segment), length));
+    }
+    Ok(())
+}
+
+/// Removes what a crash left half-written: a snapshot, and a segment that the mark does not know yet, which holds nothing.
+fn tidy(disk: &Arc<dyn Disk>, names: &[String], newest: u64) -> Result<(), StoreError> {
+    let unknown = |name: &&String| number_of(name, "log-").is_some_and(|number| number > newest);
+    for name in names.iter().filter(unknown) {
+        // The mark is an older copy.
+        if entries_of(&disk.read(name)?).next().is_some() {
+            return Err(damaged(mark::FILE, 0));
+        }
+    }
+    let unfinished = names.iter().filter(|name| *name == UNFINISHED);
+    let mut removed = false;
+    for name in names.iter().filter(unknown).chain(unfinished) {
+        tracing::warn!(file = name, "removed a file that was begun and never used");
+        disk.remove(name)?;
+        removed = true;
+    }
+    if removed {
+        disk.sync_directory()?;
+    }
+    Ok(())
+}
+
+/// Reads a segment; returns the check of its last record.
 fn read_segment(
     disk: &Arc<dyn Disk>,
     number: u64,
-    last: bool,
+    before: Option<Check>,
     contents: &mut Contents,
-) -> Result<(), StoreError> {
+) -> Result<Check, StoreError> {
     let name = segment_name(number);
     let bytes = disk.read(&name)?;
-    if last && bytes.len() < FILE_HEADER {
-        // The segment was begun when the power went: nothing in it was acknowledged.
-        disk.remove(&name)?;
-        disk.sync_directory()?;
-        return Ok(());
+    let found = check_header(&name, &bytes, SEGMENT_MAGIC, number)?;
+    let mut chain = Chain::behind(bytes.get(..FILE_HEADER).unwrap_or_default());
+    if before.is_some_and(|before| before != found) {
+        // Either this header is wrong, which its first record tells, or the segment before has another end than it had.
+        return Err(match record::read(&bytes, FILE_HEADER, &chain) {
+            Found::Whole(_) => damaged(
+                &segment_name(number - 1),
+                usize::try_from(contents.length).unwrap_or(usize::MAX),
+            ),
+            Found::End | Found::Torn | Found::Damaged => damaged(&name, 20),
+        });
     }
-    check_header(&name, &bytes, SEGMENT_MAGIC)?;
-    let mut at = FILE_HEADER;
-    let mut sequence = 1;
-    let mut highest = 0;
+    let mark = contents.mark;
+    let newest = number == mark.segment;
+    let (mut at, mut highest, mut doubtful, mut torn) = (FILE_HEADER, 0, FILE_HEADER, false);
     loop {
-        match record::read(&bytes, at, sequence) {
+        let must_be = newest && chain.sequence <= mark.sequence;
+        match record::read(&bytes, at, &chain) {
+            Found::End | Found::Torn if must_be => return Err(damaged(&name, at)),
             Found::End => break,
-            Found::Torn if last => {
-                tracing::warn!(
-                    file = name,
-                    offset = at,
-                    "cut off a torn end, which was never acknowledged"
-                );
-                disk.truncate(&name, u64::try_from(at).unwrap_or(u64::MAX))?;
-                disk.sync(&name)?;
+            Found::Torn if newest => {
+                torn = true;
                 break;
             }
             Found::Torn | Found::Damaged => return Err(damaged(&name, at)),
             Found::Whole(record) => {
+                if newest && record.sequence == mark.sequence && record.check != mark.check {
+                    return Err(damaged(&name, at));
+                }
                 let index = replay(&name, at, record.kind, record.payload, contents)?;
                 highest = highest.max(index);
+                if record.durable > chain.durable {
+                    doubtful = at;
+                }
                 at = record.end;
-                sequence += 1;
+                if must_be {
+                    doubtful = at;
+                }
+                chain.pass(&record);
             }
         }
     }
     contents.segments.insert(number, highest);
     contents.segment = number;
-    contents.next_sequence = sequence;
+    contents.length = u64::try_from(at).unwrap_or(u64::MAX);
+    contents.doubtful = u64::try_from(doubtful).unwrap_or(u64::MAX);
+    contents.torn = torn;
+    contents.chain = Some(chain);
+    Ok(chain.before)
+}
+
+/// Cuts a torn end off the newest segment, and writes once more what is whole and perhaps not durable: an fsync may have failed for
+/// it, and the next one would not say so.
+fn repair(disk: &Arc<dyn Disk>, contents: &mut Contents) -> io::Result<()> {
+    let name = segment_name(contents.segment);
+    let Some(chain) = &mut contents.chain else { return Ok(()) };
+    if contents.torn {
+        let offset = contents.length;
+        tracing::warn!(file = name, offset, "cut off a torn end, which was never acknowledged");
+        disk.truncate(&name, offset)?;
+    }
+    if contents.doubtful < contents.length {
+        let bytes = disk.read(&name)?;
+        let from = usize::try_from(contents.doubtful).map_err(io::Error::other)?;
+        disk.overwrite(&name, contents.doubtful, bytes.get(from..).unwrap_or_default())?;
+    }
+    if contents.torn || contents.doubtful < contents.length {
+        disk.sync(&name)?;
+    }
+    chain.durable = chain.sequence.saturating_sub(1);
+    if contents.mark.sequence == chain.durable {
+        return Ok(());
+    }
+    contents.mark.note(disk.as_ref(), contents.segment, chain.durable, chain.before)
+}
+
+/// Names the entry that cannot be read.
+pub(crate) fn unreadable(disk: &Arc<dyn Disk>, index: u64) -> StoreError {
+    let (file, offset) = place_of(disk, index).unwrap_or_else(|| ("the log".to_owned(), 0));
+    StoreError::Unreadable { file, offset }
+}
+
+/// Entries that making a cluster writes: its membership, the leader's first, the first command.
+const FIRST_ENTRIES: usize = 8;
+
+/// Removes what a creation left that was interrupted: nothing but the first entries of a log.
+///
+/// # Errors
+/// [`StoreError::Damaged`] if there is more than that: it is somebody's cluster.
+pub(crate) fn remove_unfinished(disk: &Arc<dyn Disk>) -> Result<(), StoreError> {
+    let names = disk.list()?;
+    let ours = |name: &&String| {
+        number_of(name, "log-").is_some() || number_of(name, "snapshot-").is_some()
+    };
+    let files: Vec<&String> = names.iter().filter(ours).collect();
+    if let Some(first) = files.first() {
+        let begun = files.len() == 1 && **first == segment_name(1);
+        if !begun || entries_of(&disk.read(first)?).count() > FIRST_ENTRIES {
+            return Err(damaged(first, 0));
+        }
+    }
+    // The mark goes first: without it the rest is nothing.
+    let mark = names.iter().filter(|name| *name == mark::FILE);
+    for name in mark.chain(files) {
+        disk.remove(name)?;
+    }
+    disk.sync_directory()?;
     Ok(())
+}
+
+/// Finds the record of an entry.
+fn place_of(disk: &Arc<dyn Disk>, index: u64) -> Option<(String, u64)> {
+    let names = disk.list().ok()?;
+    names.into_iter().filter(|name| number_of(name, "log-").is_some()).find_map(|name| {
+        let bytes = disk.read(&name).ok()?;
+        let place = entries_of(&bytes).find_map(|(at, found)| (found == index).then_some(at));
+        place.map(|at| (name, u64::try_from(at).unwrap_or(u64::MAX)))
+    })
+}
+
+/// The places of the entries of a segment, each with its index.
+fn entries_of(bytes: &[u8]) -> impl Iterator<Item = (usize, u64)> {
+    let mut chain = Chain::behind(bytes.get(..FILE_HEADER).unwrap_or_default());
+    let mut at = FILE_HEADER;
+    let records = std::iter::from_fn(move || {
+        let Found::Whole(record) = record::read(bytes, at, &chain) else { return None };
+        chain.pass(&record);
+        Some((std::mem::replace(&mut at, record.end), record))
+    });
+    records.filter(|(_, record)| record.kind == Kind::Entry as u8).filter_map(|(at, record)| {
+        let entry = crate::log_storage::decode_entry(record.payload)?;
+        Some((at, entry.log_id.index))
+    })
 }
 
 fn replay(
@@ -216,6 +424,10 @@ fn replay(
     if kind == Kind::Entry as u8 {
         let entry = crate::log_storage::decode_entry(payload).ok_or_else(|| damaged(name, at))?;
         let index = entry.log_id.index;
+        let last = contents.entries.keys().next_back();
+        if last.is_some_and(|last| last + 1 != index) {
+            return Err(damaged(name, at));
+        }
         contents.entries.insert(index, entry);
         return Ok(index);
     }
@@ -249,17 +461,24 @@ pub(crate) fn read_snapshot(
     mut take: impl FnMut(&Meta, Vec<Vec<u8>>),
 ) -> Result<(), StoreError> {
     let bytes = disk.read(name)?;
-    check_header(name, &bytes, SNAPSHOT_MAGIC)?;
+    let number = number_of(name, "snapshot-").unwrap_or(0);
+    check_header(name, &bytes, SNAPSHOT_MAGIC, number)?;
+    let mut chain = Chain::behind(bytes.get(..FILE_HEADER).unwrap_or_default());
     let mut at = FILE_HEADER;
     let mut meta: Option<Meta> = None;
     let mut chunks = Vec::new();
-    for sequence in 1.. {
-        let Found::Whole(record) = record::read(&bytes, at, sequence) else {
+    loop {
+        let Found::Whole(record) = record::read(&bytes, at, &chain) else {
             return Err(damaged(name, at));
         };
+        chain.pass(&record);
         match &meta {
             None if record.kind == Kind::Meta as u8 => {
-                meta = Some(decode(name, at, record.payload)?);
+                let found: Meta = decode(name, at, record.payload)?;
+                if found.last_log_id.map_or(0, |id| id.index) != number {
+                    return Err(damaged(name, at));
+                }
+                meta = Some(found);
             }
             Some(_) if record.kind == Kind::Chunk as u8 => chunks.push(record.payload.to_vec()),
             Some(meta) if record.kind == Kind::End as u8 && record.end == bytes.len() => {
@@ -270,5 +489,4 @@ pub(crate) fn read_snapshot(
         }
         at = record.end;
     }
-    Err(damaged(name, at))
 }

@@ -3,18 +3,27 @@
 //! Without the feature `testing` all of it compiles to nothing.
 
 /// The points, in the order in which a write and a snapshot pass them.
-pub const POINTS: [&str; 8] = [
+pub const POINTS: [&str; 10] = [
     "before-append",
     "after-append",
     "after-sync",
+    "after-mark",
     "after-acknowledge",
     "snapshot-begun",
     "snapshot-written",
     "snapshot-renamed",
+    "segment-begun",
     "segments-removed",
 ];
 
+/// The points of making a cluster, and of its activation, in their order.
+pub const CREATION_POINTS: [&str; 4] =
+    ["secrets-written", "secrets-renamed", "cluster-written", "cluster-created"];
+
 /// Passes a point: the process dies here by SIGKILL if `CASEMATE_KILL_POINT` is `NAME:N` and this is the N-th time.
+///
+/// # Panics
+/// If the process cannot kill itself.
 #[cfg(feature = "testing")]
 pub fn pass(point: &'static str) {
     use std::sync::atomic::{AtomicU64, Ordering};
@@ -39,4 +48,11 @@ pub const fn pass(_point: &'static str) {}
 #[must_use]
 pub fn acknowledges_early() -> bool {
     cfg!(feature = "testing") && std::env::var_os("CASEMATE_ACKNOWLEDGE_EARLY").is_some()
+}
+
+/// Gives a planted acknowledgement the time to reach the client: the bug is then seen each time that a kill follows.
+pub fn let_the_acknowledgement_out() {
+    if acknowledges_early() {
+        std::thread::sleep(std::time::Duration::from_millis(25));
+    }
 }

@@ -15,7 +15,8 @@ use std::time::Duration;
 use openraft::{LogId, Vote};
 
 use crate::disk::Disk;
-use crate::record;
+use crate::mark::Mark;
+use crate::record::{self, Chain};
 use crate::store::{Contents, Kind, SEGMENT_MAGIC, encode, segment_name};
 use crate::testing;
 
@@ -73,7 +74,11 @@ struct Writer {
     segment: u64,
     /// Bytes of the segment that are durable.
     length: u64,
-    sequence: u64,
+    /// Whether something may lie behind that.
+    partial: bool,
+    /// Where the segment goes on.
+    chain: Chain,
+    mark: Mark,
     segments: BTreeMap<u64, u64>,
     vote: Option<Vote<u64>>,
     purged: Option<LogId<u64>>,
@@ -92,17 +97,16 @@ pub(crate) fn start(
         disk,
         health: Arc::clone(&health),
         segment: contents.segment,
-        length: 0,
-        sequence: contents.next_sequence,
+        length: contents.length,
+        partial: false,
+        chain: contents.chain.unwrap_or_else(|| Chain::behind(&[])),
+        mark: contents.mark,
         segments: contents.segments.clone(),
         vote: contents.vote,
         purged: contents.purged,
     };
-    if contents.segments.contains_key(&contents.segment) {
-        writer.length =
-            u64::try_from(writer.disk.read(&segment_name(contents.segment))?.len()).unwrap_or(0);
-    } else {
-        writer.begin_segment(contents.segment.max(1))?;
+    if contents.segment == 0 {
+        writer.begin_segment()?;
     }
     let (sender, receiver) = channel();
     let thread = std::thread::Builder::new().name("casemate-writer".to_owned());
@@ -111,24 +115,33 @@ pub(crate) fn start(
 }
 
 impl Writer {
-    /// Begins a segment with what the older ones need not be read for: the vote and the purge mark.
-    fn begin_segment(&mut self, number: u64) -> io::Result<()> {
+    /// Begins a segment with what the older ones need not be read for: the vote and the purge mark. Until the mark names it, it is
+    /// nothing, and a crash or a full disk on the way leaves the older one as it was.
+    fn begin_segment(&mut self) -> io::Result<()> {
+        let number = self.segment.saturating_add(1);
         let name = segment_name(number);
-        let mut bytes = record::file_header(SEGMENT_MAGIC);
-        self.sequence = 1;
+        let before = if self.segment == 0 { [0; 8] } else { self.chain.before };
+        let mut bytes = record::file_header(SEGMENT_MAGIC, number, before);
+        let mut chain = Chain::behind(&bytes);
         if let Some(vote) = &self.vote {
-            record::write(&mut bytes, Kind::Vote as u8, self.sequence, &encode(vote)?);
-            self.sequence += 1;
+            record::write(&mut bytes, &mut chain, Kind::Vote as u8, &encode(vote)?);
         }
         if let Some(purged) = &self.purged {
-            record::write(&mut bytes, Kind::Purge as u8, self.sequence, &encode(purged)?);
-            self.sequence += 1;
+            record::write(&mut bytes, &mut chain, Kind::Purge as u8, &encode(purged)?);
+        }
+        if self.disk.list()?.contains(&name) {
+            // An attempt that failed left it.
+            self.disk.remove(&name)?;
         }
         self.disk.append(&name, &bytes)?;
         self.disk.sync(&name)?;
         self.disk.sync_directory()?;
+        testing::pass("segment-begun");
+        chain.durable = chain.sequence.saturating_sub(1);
+        self.mark.begin(self.disk.as_ref(), number, chain.durable, chain.before)?;
         self.segment = number;
         self.length = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
+        self.chain = chain;
         self.segments.insert(number, 0);
         Ok(())
     }
@@ -146,21 +159,19 @@ impl Writer {
         let mut waiting: Vec<Done> = Vec::new();
         let mut highest = 0;
         let mut purge = None;
-        let sequence = self.sequence;
+        let before = self.chain;
         for job in batch {
             match job {
                 Job::Append { records, last_index, done } => {
                     for (kind, payload) in records {
-                        record::write(&mut bytes, kind as u8, self.sequence, &payload);
-                        self.sequence += 1;
+                        record::write(&mut bytes, &mut self.chain, kind as u8, &payload);
                     }
                     highest = highest.max(last_index);
                     waiting.push(done);
                 }
                 Job::Vote { vote, done } => match encode(&vote) {
                     Ok(payload) => {
-                        record::write(&mut bytes, Kind::Vote as u8, self.sequence, &payload);
-                        self.sequence += 1;
+                        record::write(&mut bytes, &mut self.chain, Kind::Vote as u8, &payload);
                         self.vote = Some(vote);
                         waiting.push(done);
                     }
@@ -172,10 +183,11 @@ impl Writer {
         if !bytes.is_empty() {
             if testing::acknowledges_early() {
                 waiting.drain(..).for_each(|done| done(Ok(())));
+                testing::let_the_acknowledgement_out();
             }
             let result = self.make_durable(&bytes);
             if result.is_err() {
-                self.sequence = sequence;
+                self.chain = before;
             }
             for done in waiting {
                 done(
@@ -197,41 +209,68 @@ impl Writer {
         }
     }
 
-    /// Appends and syncs; on a full disk it takes the part back and tries again until there is room.
+    /// Appends, syncs and marks; on a full disk it takes the part back and tries again until there is room.
     fn make_durable(&mut self, bytes: &[u8]) -> io::Result<()> {
         if self.health.get() == WriteHealth::Failed {
             return Err(io::Error::other("the disk failed before"));
         }
         let name = segment_name(self.segment);
-        loop {
+        self.until_there_is_room(|writer| {
+            writer.take_back()?;
             testing::pass("before-append");
-            let appended = self.disk.append(&name, bytes);
+            writer.partial = true;
+            writer.disk.append(&name, bytes)?;
             testing::pass("after-append");
-            let written = appended.and_then(|()| match self.disk.sync(&name) {
-                // Some file systems find out at the fsync that there is no room; all else is a failed disk.
-                Err(error) if !is_full(&error) => Err(self.failed(error)),
-                synced => synced,
-            });
-            match written {
-                Ok(()) => break,
+            writer.disk.sync(&name)
+        })?;
+        self.partial = false;
+        testing::pass("after-sync");
+        self.length = self.length.saturating_add(u64::try_from(bytes.len()).unwrap_or(u64::MAX));
+        self.chain.durable = self.chain.sequence.saturating_sub(1);
+        self.until_there_is_room(|writer| {
+            let Chain { durable, before, .. } = writer.chain;
+            writer.mark.note(writer.disk.as_ref(), writer.segment, durable, before)
+        })?;
+        testing::pass("after-mark");
+        Ok(())
+    }
+
+    /// Cuts off what an attempt before left behind the durable end.
+    fn take_back(&mut self) -> io::Result<()> {
+        if self.partial {
+            self.disk.truncate(&segment_name(self.segment), self.length)?;
+            self.partial = false;
+        }
+        Ok(())
+    }
+
+    /// Tries again and again while the disk is full; every other error is a failed disk.
+    fn until_there_is_room(
+        &mut self,
+        attempt: impl Fn(&mut Self) -> io::Result<()>,
+    ) -> io::Result<()> {
+        loop {
+            match attempt(self) {
+                Ok(()) => {
+                    self.health.set(WriteHealth::Ok);
+                    return Ok(());
+                }
                 Err(error) if is_full(&error) => {
+                    // The part must not take the room that others need meanwhile; the next attempt does it if this fails.
+                    if let Err(error) = self.take_back() {
+                        tracing::warn!(%error, "a part of a write could not be taken back yet");
+                    }
                     self.health.set(WriteHealth::Full);
-                    self.disk.truncate(&name, self.length).map_err(|error| self.failed(error))?;
                     std::thread::sleep(FULL_DISK_RETRY);
                 }
                 Err(error) => return Err(self.failed(error)),
             }
         }
-        testing::pass("after-sync");
-        self.health.set(WriteHealth::Ok);
-        self.length = self.length.saturating_add(u64::try_from(bytes.len()).unwrap_or(u64::MAX));
-        Ok(())
     }
 
     fn failed(&self, error: io::Error) -> io::Error {
-        if !is_full(&error) {
-            self.health.set(WriteHealth::Failed);
-        }
+        tracing::error!(%error, "the disk failed: changes are refused until the daemon is started again");
+        self.health.set(WriteHealth::Failed);
         error
     }
 
@@ -240,12 +279,16 @@ impl Writer {
         if self.length > u64::try_from(SEGMENT_BYTES).unwrap_or(u64::MAX)
             || self.segments.len() == 1
         {
-            self.begin_segment(self.segment.saturating_add(1))?;
+            let begun = self.begin_segment();
+            begun.map_err(|error| if is_full(&error) { error } else { self.failed(error) })?;
         } else {
+            let before = self.chain;
             let mut bytes = Vec::new();
-            record::write(&mut bytes, Kind::Purge as u8, self.sequence, &encode(&purged)?);
-            self.make_durable(&bytes)?;
-            self.sequence += 1;
+            record::write(&mut bytes, &mut self.chain, Kind::Purge as u8, &encode(&purged)?);
+            if let Err(error) = self.make_durable(&bytes) {
+                self.chain = before;
+                return Err(error);
+            }
         }
         let current = self.segment;
         let covered =

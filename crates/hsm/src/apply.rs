@@ -40,10 +40,15 @@ pub enum InstallError {
     },
 }
 
+/// Begins the chunks of a snapshot, each time that it is called.
+pub type SnapshotChunks = dyn Fn() -> Box<dyn Iterator<Item = Vec<u8>> + Send> + Send + Sync;
+
 /// The face of the module that the log drives.
 pub struct Applier {
     pub(crate) state: State,
     pub(crate) shared: Arc<Shared>,
+    /// Entries that did not open.
+    unreadable: u64,
     /// The planted fault of the tests: authors are believed to be who they were.
     #[cfg(test)]
     pub(crate) believes_authors: bool,
@@ -54,6 +59,7 @@ impl Applier {
         Self {
             state: State::default(),
             shared,
+            unreadable: 0,
             #[cfg(test)]
             believes_authors: false,
         }
@@ -71,6 +77,7 @@ impl Applier {
             Ok(command) => self.decide(command),
             Err(error) => {
                 let _: SealError = error;
+                self.unreadable = self.unreadable.saturating_add(1);
                 Err(Error::Internal)
             }
         };
@@ -150,6 +157,13 @@ impl Applier {
         }
     }
 
+    /// Returns how many entries did not open since the start. The one who drives the log must not go on behind one: the module
+    /// has other secrets than those under which its log was written, and would serve as if the change had never been.
+    #[must_use]
+    pub const fn unreadable(&self) -> u64 {
+        self.unreadable
+    }
+
     /// Shows the state to the readers; called after each batch of entries.
     pub fn publish(&mut self) {
         self.shared.publish(self.state.clone());
@@ -162,10 +176,11 @@ impl Applier {
     }
 
     /// Takes a snapshot: cheap to take, and written while changes go on. Each chunk is sealed and says its
-    /// number and whether it is the last, so none can be left out, added or moved.
+    /// number and whether it is the last, so none can be left out, added or moved. Each call of what is returned begins anew.
     #[must_use]
-    pub fn snapshot(&self) -> Box<dyn Iterator<Item = Vec<u8>> + Send> {
-        Box::new(Chunks::new(self.state.clone(), Arc::clone(&self.shared)))
+    pub fn snapshot(&self) -> Box<SnapshotChunks> {
+        let (state, shared) = (self.state.clone(), Arc::clone(&self.shared));
+        Box::new(move || Box::new(Chunks::new(state.clone(), Arc::clone(&shared))))
     }
 
     /// Installs a snapshot in place of the state.

@@ -53,7 +53,7 @@ mod status;
 mod users;
 mod window;
 
-pub use apply::{Applier, InstallError};
+pub use apply::{Applier, InstallError, SnapshotChunks};
 pub use entropy::{Entropy, SystemEntropy, Time};
 pub use lifecycle::certificates::TlsIdentity;
 pub use lifecycle::{Settings, ThisHsm, create, start};

@@ -124,6 +124,22 @@ fn two_activations_at_once_leave_one_admin_and_one_masking_key() {
     }
 }
 
+/// Whoever drives the log must not go on behind it as if the change had never been.
+#[test]
+fn an_entry_that_does_not_open_is_counted() {
+    let mut hsm = Hsm::active();
+    let mut other = Hsm::new();
+    other.initialize();
+    let mut foreign = other.connect();
+    let signature = other.sign_activation(&foreign);
+    let certificate = other.ca.pem();
+    let ask = Ask::Activate(Activate { password: PASSWORD.to_owned(), signature, certificate });
+    let Begun::Proposed(proposal) = foreign.begin(&other, ask) else { panic!() };
+    assert_eq!(hsm.applier.unreadable(), 0);
+    hsm.commit(proposal.entry);
+    assert_eq!(hsm.applier.unreadable(), 1);
+}
+
 #[test]
 fn a_restart_from_log_or_snapshot_gives_the_same_state() {
     let mut hsm = Hsm::new();

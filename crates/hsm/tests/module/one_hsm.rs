@@ -134,7 +134,7 @@ impl Hsm {
         let (reader, mut applier) =
             casemate_hsm::start(secrets, self.this.clone(), Box::new(SystemEntropy)).unwrap();
         if snapshot {
-            let mut chunks = self.applier.snapshot().map(Ok);
+            let mut chunks = (self.applier.snapshot())().map(Ok);
             applier.install(&mut chunks).unwrap();
         } else {
             for (index, entry) in (1..).zip(&self.log) {
