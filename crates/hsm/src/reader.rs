@@ -413,12 +413,23 @@ impl Reader {
         }
     }
 
-    /// Makes the TLS identity of this HSM: a fresh key, and a leaf certificate that the cluster key signs inside.
+    /// Returns the time of the last command that was applied.
+    #[must_use]
+    pub fn applied_time(&self) -> Time {
+        self.0.state.load().state.time
+    }
+
+    /// Makes the TLS identity of this HSM: a fresh key, and a leaf certificate that the cluster key signs inside. It holds for
+    /// clients whose clocks go with the module's time or with the machine's, should these differ.
     ///
     /// # Errors
     /// [`Error::NotReady`] before the first entry was applied.
-    pub fn tls_identity(&self, now: Time) -> Result<certificates::TlsIdentity, Error> {
-        certificates::tls_identity(self, now)
+    pub fn tls_identity(
+        &self,
+        machine: Time,
+        now: Time,
+    ) -> Result<certificates::TlsIdentity, Error> {
+        certificates::tls_identity(self, machine, now)
     }
 
     /// Housekeeping, to be called about once a second: returns secrets to store when old masking keys are of no

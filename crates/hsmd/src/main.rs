@@ -11,6 +11,7 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+mod clock;
 mod configuration;
 mod hardening;
 mod log;

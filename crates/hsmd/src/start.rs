@@ -3,15 +3,14 @@
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use casemate_cluster::disk::{Disk, RealDisk};
 use casemate_cluster::{Cluster, Config, StoreError};
-use casemate_hsm::{Applier, Reader, Secrets, Settings, SystemEntropy, ThisHsm, Time};
+use casemate_hsm::{Applier, Reader, Secrets, Settings, SystemEntropy, ThisHsm};
 use casemate_protocol::identity::HsmId;
 use nix::sys::signal::{SigSet, Signal};
 
+use crate::clock::Clock;
 use crate::configuration::Configuration;
 use crate::hardening::{self, HardeningError};
 use crate::notify::notify;
@@ -30,10 +29,14 @@ pub(crate) enum StartError {
     Store(#[from] StoreError),
     #[error(transparent)]
     Sealing(#[from] SealingError),
-    #[error("the module's secrets are damaged")]
-    Secrets,
-    #[error("the data directory holds a log but no module secrets: restore `module.sealed`")]
+    #[error(
+        "the data directory holds a log but no module.sealed: restore it, or the whole HSM, from a copy; nothing was changed"
+    )]
     SecretsMissing,
+    #[error(
+        "the data directory holds module.sealed but no log: restore it, or the whole HSM, from a copy; nothing was changed"
+    )]
+    LogMissing,
     #[error(
         "the data directory {path} is empty, and the configuration has no [create]: nothing to start"
     )]
@@ -60,9 +63,13 @@ impl StartError {
         match error {
             Self::InUse { .. } | Self::Store(StoreError::InUse) => 4,
             Self::Store(StoreError::NewerVersion { .. }) => 5,
-            Self::Store(StoreError::Damaged { .. })
-            | Self::Secrets
+            Self::Store(
+                StoreError::Damaged { .. }
+                | StoreError::Missing { .. }
+                | StoreError::Unreadable { .. },
+            )
             | Self::SecretsMissing
+            | Self::LogMissing
             | Self::Sealing(SealingError::Damaged) => 3,
             Self::Empty { .. }
             | Self::DevInTheOpen(_)
@@ -82,12 +89,6 @@ impl StartError {
             | Self::Signals(_) => 1,
         }
     }
-}
-
-/// Returns the time of this machine.
-pub(crate) fn now() -> Time {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
-    Time(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
 }
 
 /// Runs until a signal ends it.
@@ -111,20 +112,24 @@ pub(crate) fn run(configuration: &Configuration) -> Result<(), StartError> {
     expect_loopback(configuration, configuration.create.as_ref().is_some_and(|create| create.dev))?;
     let (reader, applier, genesis) = module(configuration, &disk, &provider)?;
     let config = Config { node: 1, snapshot_every: configuration.limits.snapshot_every };
+    let is_new = genesis.is_some();
     let cluster = Cluster::open(config, disk, applier, genesis)?;
+    if is_new {
+        provider.created()?;
+    }
     expect_loopback(configuration, reader.is_dev())?;
+    let clock = Arc::new(Clock::start());
+    clock.not_before(reader.applied_time());
     hardening::sandbox(configuration.sandbox, &configuration.data_directory)?;
     #[cfg(feature = "testing")]
     hardening::probe();
-    let tls = Tls::new(reader.clone(), now())?;
-    let stopping = Arc::new(AtomicBool::new(false));
-    let running = server.start(reader, Arc::new(cluster), provider, tls, Arc::clone(&stopping))?;
+    let tls = Tls::new(reader.clone(), Arc::clone(&clock))?;
+    let running = server.start(reader, Arc::new(cluster), provider, tls, clock)?;
     tracing::info!(listen = %configuration.listen, "ready");
     notify("READY=1");
     let signal = signals.wait()?;
     tracing::info!(%signal, "stopping");
     notify("STOPPING=1");
-    stopping.store(true, Ordering::SeqCst);
     running.stop();
     Ok(())
 }
@@ -145,8 +150,7 @@ fn module(
     provider: &SealingProvider,
 ) -> Result<(Reader, Applier, Option<Vec<u8>>), StartError> {
     let path = || configuration.data_directory.display().to_string();
-    let has_log =
-        disk.list().map_err(StoreError::from)?.iter().any(|name| name.starts_with("log-"));
+    let has_log = casemate_cluster::has_log(disk.as_ref())?;
     let mut this = ThisHsm {
         id: HsmId::from_bytes([0; 10]),
         address: configuration.listen.to_string(),
@@ -157,14 +161,15 @@ fn module(
     let (secrets, genesis) = match (provider.read()?, has_log, &configuration.create) {
         (Some(secrets), true, _) => {
             let secrets =
-                Secrets::import(secrets.expose()).map_err(|_error| StartError::Secrets)?;
+                Secrets::import(secrets.expose()).map_err(|_error| SealingError::Damaged)?;
             this.id = secrets.hsm();
             (secrets, None)
         }
-        (None, true, _) => return Err(StartError::SecretsMissing),
-        (_, false, None) => return Err(StartError::Empty { path: path() }),
-        // Secrets without a log: the power went before the first entry was written.
-        (_, false, Some(create)) => {
+        (Some(_), false, _) => return Err(StartError::LogMissing),
+        (None, true, _) if !provider.was_creating() => return Err(StartError::SecretsMissing),
+        (None, _, None) => return Err(StartError::Empty { path: path() }),
+        // What a creation left that was interrupted is made anew: nobody was told of it.
+        (None, _, Some(create)) => {
             let mut id = [0; 10];
             casemate_crypto::random::fill(&mut id);
             this.id = HsmId::from_bytes(id);
@@ -176,8 +181,9 @@ fn module(
                 activation_open: create.activation_open,
                 password_rounds: create.password_rounds.unwrap_or(default.password_rounds),
             };
-            let (secrets, genesis) = casemate_hsm::create(&settings, &this, &SystemEntropy, now())?;
-            provider.write(&secrets.export())?;
+            let (secrets, genesis) =
+                casemate_hsm::create(&settings, &this, &SystemEntropy, Clock::machine())?;
+            provider.create(&secrets.export())?;
             (secrets, Some(genesis))
         }
     };

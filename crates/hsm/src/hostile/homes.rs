@@ -180,7 +180,7 @@ fn nothing_of_another_home_is_a_session_key() {
     let header = state.objects.iter().next().unwrap().header();
     let ticket = keyring.seal(crate::sealing::Purpose::Ticket, &header.encode(), &[1; 32]);
     let command = scene.hsm.log.last().unwrap().clone();
-    let chunk = scene.hsm.applier.snapshot().next().unwrap();
+    let chunk = (scene.hsm.applier.snapshot())().next().unwrap();
     for (what, bytes) in [
         ("a token key's record", record),
         ("a state of CMAC", chain),

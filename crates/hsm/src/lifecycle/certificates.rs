@@ -34,7 +34,9 @@ pub struct TlsIdentity {
     pub certificates: Vec<Vec<u8>>,
     /// PKCS#8 of the leaf's key.
     pub private_key: Secret,
-    /// When the leaf ends.
+    /// When the leaf begins, by any clock.
+    pub begins: Time,
+    /// When the leaf ends, by the module's.
     pub ends: Time,
 }
 
@@ -151,32 +153,38 @@ pub(super) fn check_activation(
 }
 
 /// Makes a fresh TLS key and its leaf certificate.
-pub(crate) fn tls_identity(reader: &Reader, now: Time) -> Result<TlsIdentity, Error> {
+pub(crate) fn tls_identity(
+    reader: &Reader,
+    machine: Time,
+    now: Time,
+) -> Result<TlsIdentity, Error> {
     let state = reader.state();
     let cluster = state.cluster.as_ref().ok_or(Error::NotReady(limits::BUSY_MS))?;
     let cluster_key = cluster.open_key(&reader.keyring())?;
-    let made = make_leaf(reader, cluster.id, &cluster_key, now);
+    // An hour back: the client's clock may be behind.
+    let begins = Time(machine.min(now).0.saturating_sub(3_600_000));
+    let ends = machine.max(now).after_ms(limits::LEAF_MS);
+    let made = make_leaf(reader, cluster.id, &cluster_key, (begins, ends));
     let (leaf, private_key) = made.map_err(|_error: StartError| Error::Internal)?;
     let mut certificates = vec![leaf];
     if !cluster.certificate.is_empty() {
         certificates.push(cluster.certificate.clone());
     }
-    Ok(TlsIdentity { certificates, private_key, ends: now.after_ms(limits::LEAF_MS) })
+    Ok(TlsIdentity { certificates, private_key, begins, ends: now.after_ms(limits::LEAF_MS) })
 }
 
 fn make_leaf(
     reader: &Reader,
     cluster: ClusterId,
     cluster_key: &Secret,
-    now: Time,
+    (begins, ends): (Time, Time),
 ) -> Result<(Vec<u8>, Secret), StartError> {
     let leaf_key = ec::PrivateKey::generate(ec::Curve::P256)?.to_pkcs8()?;
     let mut params = CertificateParams::default();
     params.distinguished_name = named(&reader.this().id.to_string());
     params.serial_number = Some(SerialNumber::from_slice(&draw::<16>(reader.entropy())));
-    // An hour back: the client's clock may be behind.
-    params.not_before = moment(Time(now.0.saturating_sub(3_600_000)))?;
-    params.not_after = moment(now.after_ms(limits::LEAF_MS))?;
+    params.not_before = moment(begins)?;
+    params.not_after = moment(ends)?;
     params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
     params.extended_key_usages =
         vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];

@@ -23,7 +23,6 @@ use prost::Message as _;
 use super::requests::{Way, drive};
 use super::worker::{Inbox, Parts};
 use super::{ConnectionLimits, Shared};
-use crate::start::now;
 
 /// Bytes of replies that may wait for a slow peer before its requests are no longer read.
 const UNSENT_MAX: usize = 4 << 20;
@@ -264,9 +263,9 @@ impl Connection {
             Stage::Open(_) if shared.stopping.load(Ordering::Relaxed) => {
                 Outcome::error(Error::ShuttingDown)
             }
-            Stage::Open(caller) => {
-                shared.reader.handle(caller, Call { sequence, request: message, now: now() })
-            }
+            Stage::Open(caller) => shared
+                .reader
+                .handle(caller, Call { sequence, request: message, now: shared.clock.now() }),
         };
         let connection = self.number;
         let way =

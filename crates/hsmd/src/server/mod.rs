@@ -18,9 +18,9 @@ use std::time::Duration;
 use casemate_cluster::Cluster;
 use casemate_hsm::{Reader, Secrets};
 
+use crate::clock::Clock;
 use crate::configuration::Configuration;
 use crate::sealing_provider::SealingProvider;
-use crate::start::now;
 use crate::tls::Tls;
 
 mod connection;
@@ -56,9 +56,10 @@ pub(crate) struct Shared {
     pub(crate) cluster: Arc<Cluster>,
     pub(crate) provider: SealingProvider,
     pub(crate) pool: Pool,
+    pub(crate) clock: Arc<Clock>,
     pub(crate) limits: ConnectionLimits,
     pub(crate) connections: AtomicUsize,
-    pub(crate) stopping: Arc<AtomicBool>,
+    pub(crate) stopping: AtomicBool,
     /// Requests that were taken and not answered yet.
     pub(crate) unanswered: AtomicUsize,
 }
@@ -107,7 +108,7 @@ impl Server {
         cluster: Arc<Cluster>,
         provider: SealingProvider,
         tls: Tls,
-        stopping: Arc<AtomicBool>,
+        clock: Arc<Clock>,
     ) -> Result<Running, ServerError> {
         let pool = Pool::start(self.workers).map_err(ServerError::Thread)?;
         let shared = Arc::new(Shared {
@@ -115,9 +116,10 @@ impl Server {
             cluster,
             provider,
             pool,
+            clock,
             limits: self.limits,
             connections: AtomicUsize::new(0),
-            stopping,
+            stopping: AtomicBool::new(false),
             unanswered: AtomicUsize::new(0),
         });
         let mut inboxes = Vec::new();
@@ -183,7 +185,7 @@ fn hand_over(
 ) -> io::Result<()> {
     stream.set_nonblocking(true)?;
     stream.set_nodelay(true)?;
-    let session = rustls::ServerConnection::new(tls.config(now())).map_err(io::Error::other)?;
+    let session = rustls::ServerConnection::new(tls.config()).map_err(io::Error::other)?;
     let inbox = inboxes.get(turn % inboxes.len().max(1));
     let inbox = inbox.ok_or(io::ErrorKind::NotFound)?;
     shared.connections.fetch_add(1, Ordering::Relaxed);
@@ -216,6 +218,7 @@ impl Shared {
 impl Running {
     /// Stops: no new requests, what is in flight is finished within a bound.
     pub(crate) fn stop(self) {
+        self.shared.stopping.store(true, Ordering::SeqCst);
         for inbox in &self.inboxes {
             inbox.send(Message::Stop);
         }
