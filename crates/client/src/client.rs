@@ -133,7 +133,7 @@ impl Client {
                     let deadline_ms = u64::try_from(deadline.as_millis()).unwrap_or(u64::MAX);
                     return Err(ClientError::DeadlineExceeded {
                         deadline_ms,
-                        cause: error.to_string(),
+                        cause: attempts.cause(),
                     });
                 }
             }

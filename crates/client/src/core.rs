@@ -24,6 +24,8 @@ pub(crate) struct Attempts {
     deadline: Instant,
     failed: u32,
     logged_in_again: bool,
+    /// The cause of the last attempt that had one: that there was no time left for another is none.
+    cause: Option<AttemptError>,
 }
 
 const FIRST_PAUSE: Duration = Duration::from_millis(5);
@@ -31,7 +33,7 @@ const LONGEST_PAUSE: Duration = Duration::from_millis(250);
 
 impl Attempts {
     pub(crate) const fn new(deadline: Instant) -> Self {
-        Self { deadline, failed: 0, logged_in_again: false }
+        Self { deadline, failed: 0, logged_in_again: false, cause: None }
     }
 
     /// Returns the deadline of the call.
@@ -47,6 +49,9 @@ impl Attempts {
     /// Decides after a failed attempt. `logged_in` says whether there is a ticket.
     pub(crate) fn after(&mut self, error: &AttemptError, logged_in: bool, now: Instant) -> Next {
         self.failed = self.failed.saturating_add(1);
+        if self.cause.is_none() || !matches!(error, AttemptError::Late { .. }) {
+            self.cause = Some(error.clone());
+        }
         let pause = match error {
             AttemptError::Untrusted { .. } => return Next::GiveUp,
             AttemptError::Late { .. } => return Next::TooLate,
@@ -64,6 +69,12 @@ impl Attempts {
             },
         };
         if now + pause >= self.deadline { Next::TooLate } else { Next::Again(pause) }
+    }
+
+    /// Returns why there is no answer yet: an HSM that refused an attempt, and did not answer the last one in what time was left,
+    /// still refuses.
+    pub(crate) fn cause(&self) -> String {
+        self.cause.as_ref().map_or_else(String::new, ToString::to_string)
     }
 
     /// Doubles from 5 ms to 250 ms.
@@ -97,6 +108,19 @@ mod tests {
         let late = now + Duration::from_millis(999);
         assert_eq!(attempts.after(&unreachable(), false, late), Next::TooLate);
         assert!(attempts.is_repeated());
+    }
+
+    #[test]
+    fn the_cause_is_the_last_one_that_was_told() {
+        let now = Instant::now();
+        let mut attempts = Attempts::new(now + Duration::from_secs(1));
+        let late = || AttemptError::Late { address: "a".to_owned() };
+        attempts.after(&AttemptError::Refused(Error::WritesRefusedDiskFailed), true, now);
+        assert_eq!(attempts.after(&late(), true, now), Next::TooLate);
+        assert_eq!(attempts.cause(), Error::WritesRefusedDiskFailed.to_string());
+        let mut attempts = Attempts::new(now + Duration::from_secs(1));
+        attempts.after(&late(), true, now);
+        assert_eq!(attempts.cause(), late().to_string());
     }
 
     #[test]
