@@ -58,14 +58,30 @@ impl Cluster {
     /// # Errors
     /// [`TestError`].
     pub fn start_with(build: Build, arguments: &[&str]) -> Result<Self, TestError> {
+        let cluster = Self::empty(build)?;
+        cluster.up(arguments)?;
+        Ok(cluster)
+    }
+
+    /// Takes a directory and a network for a cluster that is not made yet.
+    ///
+    /// # Errors
+    /// [`TestError`].
+    pub fn empty(build: Build) -> Result<Self, TestError> {
         let (directory, network) = (tempfile::tempdir()?, Network::take()?);
-        let cluster = Self { directory, network, build, environment: Vec::new() };
-        let number = cluster.network.number().to_string();
+        Ok(Self { directory, network, build, environment: Vec::new() })
+    }
+
+    /// Runs `casemate dev up` with further arguments.
+    ///
+    /// # Errors
+    /// [`TestError`].
+    pub fn up(&self, arguments: &[&str]) -> Result<String, TestError> {
+        let number = self.network.number().to_string();
         let mut all = vec!["up", "--hsms", "1", "--network", &number];
         all.extend(["--admin-password", ADMIN_PASSWORD, "--user-password", USER_PASSWORD]);
         all.extend(arguments);
-        cluster.dev(&all)?;
-        Ok(cluster)
+        self.dev(&all)
     }
 
     /// Sets a variable for every program that is started from now on.
