@@ -1,6 +1,7 @@
 //! One connection, shared by threads without a thread of its own.
 //!
-//! A thread puts its frame into the queue; whoever can take the TLS state writes all that waits. Of the threads that wait for
+//! A thread puts its frame into the queue; whoever can take the TLS state writes all that waits. Nobody holds that state while
+//! the socket takes no more: the HSM may wait for its replies to be read before it reads on. Of the threads that wait for
 //! replies one reads for all, and hands the role on when its own reply is there. A lone thread writes and reads by itself,
 //! with no hop to another. Before it sleeps, the reader looks for more without sleeping, as long as that pays.
 
@@ -14,7 +15,9 @@ use std::thread::Thread;
 use std::time::{Duration, Instant};
 
 use casemate_protocol::frame::{self, Frame};
-use casemate_protocol::messages::{ClientHello, PROTOCOL_MAX, PROTOCOL_MIN, ServerHello};
+use casemate_protocol::messages::{
+    Answer, ClientHello, PROTOCOL_MAX, PROTOCOL_MIN, Reply, ServerHello,
+};
 use casemate_protocol::{Error, limits as wire, statements};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use prost::Message as _;
@@ -62,6 +65,10 @@ pub(crate) struct Link {
     /// Threads that have their replies and do not run yet.
     woken: AtomicUsize,
     broken: AtomicBool,
+    /// Whether the TLS state has bytes that the socket did not take.
+    unwritten: AtomicBool,
+    /// Why the HSM ended the connection, if it said so.
+    farewell: Mutex<Option<Error>>,
     polling: Duration,
     /// Which log-in of the client it has, and when to renew it.
     pub(crate) log_in: Mutex<LinkLogIn>,
@@ -134,6 +141,8 @@ impl Link {
             reading: Mutex::default(),
             woken: AtomicUsize::new(0),
             broken: AtomicBool::new(false),
+            unwritten: AtomicBool::new(false),
+            farewell: Mutex::default(),
             polling: config.polling,
             log_in: Mutex::default(),
             log_in_number: AtomicU64::new(0),
@@ -184,7 +193,7 @@ impl Link {
             // Those who were woken for their replies are about to ask too: the last of them writes for all.
             let left = self.woken.load(Ordering::SeqCst) > 0;
             if !left {
-                self.send();
+                self.send(deadline);
             }
             self.wait(&waiter, left, deadline)
         });
@@ -193,7 +202,7 @@ impl Link {
             while !waiter.done.load(Ordering::Acquire) {
                 std::thread::yield_now();
             }
-            self.write_for_those_before(&waiter);
+            self.write_for_those_before(&waiter, deadline);
         }
         result
     }
@@ -202,17 +211,44 @@ impl Link {
         AttemptError::Unreachable { address: self.address.clone(), cause: cause.to_string() }
     }
 
-    /// Writes what waits, unless somebody is at it who will look again.
-    fn send(&self) {
+    /// Writes what waits, unless somebody is at it who will look again; stays until the socket took it, for others read meanwhile.
+    fn send(&self, deadline: Instant) {
+        while self.write_some() {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                // Whoever sends or reads next sees to the rest.
+                return;
+            }
+            let ready = self.wait_for(PollFlags::POLLOUT, left.min(Duration::from_secs(1)));
+            if let Err(error) = ready {
+                tracing::debug!(%error, address = self.address, "the connection broke while writing");
+                return self.break_off();
+            }
+        }
+    }
+
+    /// Writes what waits as far as the socket takes it; returns whether this thread must see to the rest.
+    fn write_some(&self) -> bool {
         loop {
-            let Ok(mut tls) = self.tls.try_lock() else { return };
+            let tls = if self.unwritten.load(Ordering::Acquire) {
+                Some(lock(&self.tls))
+            } else {
+                self.tls.try_lock().ok()
+            };
+            let Some(mut tls) = tls else { return false };
             let waiting = std::mem::take(&mut *lock(&self.queue));
             if !waiting.is_empty() || tls.wants_write() {
                 self.write(&mut tls, &waiting);
             }
             drop(tls);
-            if self.is_broken() || lock(&self.queue).is_empty() {
-                return;
+            if self.is_broken() {
+                return false;
+            }
+            if self.unwritten.load(Ordering::Acquire) {
+                return true;
+            }
+            if lock(&self.queue).is_empty() {
+                return false;
             }
         }
     }
@@ -222,18 +258,19 @@ impl Link {
             while tls.wants_write() {
                 match tls.write_tls(&mut &self.socket) {
                     Ok(_) => {}
-                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                        self.wait_for(PollFlags::POLLOUT, CONNECT_TIMEOUT)?;
-                    }
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(true),
                     Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                     Err(error) => return Err(error),
                 }
             }
-            Ok(())
+            Ok(false)
         });
-        if let Err(error) = written {
-            tracing::debug!(%error, address = self.address, "the connection broke while writing");
-            self.break_off();
+        match written {
+            Ok(blocked) => self.unwritten.store(blocked, Ordering::Release),
+            Err(error) => {
+                tracing::debug!(%error, address = self.address, "the connection broke while writing");
+                self.break_off();
+            }
         }
     }
 
@@ -258,12 +295,16 @@ impl Link {
             if waiter.done.load(Ordering::Acquire) {
                 let reply = lock(&waiter.reply).take();
                 if let Some(reply) = reply {
-                    self.write_for_those_before(waiter);
+                    self.write_for_those_before(waiter, deadline);
                     return Ok(reply);
                 }
             }
             if self.is_broken() {
-                return Err(self.unreachable(&"the connection broke"));
+                let farewell = *lock(&self.farewell);
+                return Err(farewell.map_or_else(
+                    || self.unreachable(&"the connection broke"),
+                    |error| self.unreachable(&format!("the HSM ended the connection: {error}")),
+                ));
             }
             let now = Instant::now();
             if now >= deadline {
@@ -274,16 +315,16 @@ impl Link {
                 if std::mem::take(&mut left) {
                     std::thread::park_timeout(LEFT_FOR.min(deadline - now));
                     if !waiter.done.load(Ordering::Acquire) && !lock(&self.queue).is_empty() {
-                        self.send();
+                        self.send(deadline);
                     }
                 } else {
                     std::thread::park_timeout(deadline - now);
                 }
                 continue;
             };
-            // Who reads may sleep long: nothing may be left unwritten.
+            // Who reads may sleep long: nothing may be left unwritten; what the socket does not take it sees to.
             if !lock(&self.queue).is_empty() {
-                self.send();
+                self.write_some();
             }
             left = false;
             self.read_for_all(&mut reading, waiter, deadline);
@@ -293,13 +334,13 @@ impl Link {
     }
 
     /// The last of those who were woken together writes what the others have asked meanwhile.
-    fn write_for_those_before(&self, waiter: &Waiter) {
+    fn write_for_those_before(&self, waiter: &Waiter, deadline: Instant) {
         let counted = waiter.counted.load(Ordering::Acquire);
         if counted
             && self.woken.fetch_sub(1, Ordering::SeqCst) == 1
             && !lock(&self.queue).is_empty()
         {
-            self.send();
+            self.send(deadline);
         }
     }
 
@@ -336,11 +377,14 @@ impl Link {
     /// Waits for something to read: first without sleeping, if that pays.
     fn sleep(&self, reading: &mut Reading, left: Duration) -> io::Result<()> {
         reading.skipped = reading.skipped.wrapping_add(1);
+        let mut wanted = PollFlags::POLLIN;
+        // The one who reads sees to what nobody else does.
+        wanted.set(PollFlags::POLLOUT, self.unwritten.load(Ordering::Acquire));
         let pays = reading.found.count_ones() >= 4 || reading.skipped % 16 == 0;
         if pays && !self.polling.is_zero() {
             let start = Instant::now();
             while start.elapsed() < self.polling {
-                if self.wait_for(PollFlags::POLLIN, Duration::ZERO)? {
+                if self.wait_for(wanted, Duration::ZERO)? {
                     reading.found = (reading.found << 1) | 1;
                     return Ok(());
                 }
@@ -348,10 +392,7 @@ impl Link {
             }
             reading.found <<= 1;
         }
-        self.wait_for(
-            PollFlags::POLLIN,
-            left.min(Duration::from_secs(30)).max(Duration::from_millis(1)),
-        )?;
+        self.wait_for(wanted, left.min(Duration::from_secs(30)).max(Duration::from_millis(1)))?;
         Ok(())
     }
 
@@ -376,9 +417,9 @@ impl Link {
                 take(&mut tls, &mut reading.input, state.plaintext_bytes_to_read())?;
             }
         }
-        // Somebody may have queued while the TLS state was taken here.
-        if !lock(&self.queue).is_empty() {
-            self.send();
+        // Somebody may have queued while the TLS state was taken here. The one who reads does not wait for the socket.
+        if self.unwritten.load(Ordering::Acquire) || !lock(&self.queue).is_empty() {
+            self.write_some();
         }
         self.deliver(reading)?;
         Ok(length > 0)
@@ -401,6 +442,11 @@ impl Link {
                 reading.fragments.insert(header.sequence, message);
                 continue;
             }
+            if header.sequence == 0 {
+                // Behind its hello, the HSM says there why it ends the connection.
+                *lock(&self.farewell) = farewell(&message);
+                continue;
+            }
             let waiter = lock(&self.waiters).remove(&header.sequence);
             if let Some(waiter) = waiter {
                 *lock(&waiter.reply) = Some(message);
@@ -418,6 +464,13 @@ impl Link {
         reading.input = input;
         reading.input.drain(..at);
         Ok(())
+    }
+}
+
+fn farewell(message: &[u8]) -> Option<Error> {
+    match Reply::decode(message).ok()?.answer? {
+        Answer::Error(error) => Some(error.into()),
+        _ => None,
     }
 }
 
