@@ -405,9 +405,10 @@ impl Reader {
         match (action, lifecycle) {
             (Action::ReadStatus | Action::Random, _)
             | (Action::Initialize, Lifecycle::Uninitialized)
-            | (Action::Activate, Lifecycle::Initialized)
-            | (_, Lifecycle::Active) => Ok(()),
+            | (Action::Activate, Lifecycle::Initialized) => Ok(()),
             (Action::Initialize, _) => Err(Error::AlreadyInitialized),
+            (Action::Activate, Lifecycle::Active) => Err(Error::AlreadyActivated),
+            (_, Lifecycle::Active) => Ok(()),
             (_, Lifecycle::Initialized) => Err(Error::NotActivated),
             (_, Lifecycle::Uninitialized | Lifecycle::Zeroized) => Err(Error::NotInitialized),
         }

@@ -221,13 +221,13 @@ fn outlives_the_client(object: &Object) -> bool {
 
 fn set_attributes(context: &Context<'_>, request: &ObjectAndTemplate) -> Result<Outcome, Error> {
     let role = context.log_in.map(|log_in| log_in.role);
-    let object = access::find(context, request.object.as_ref(), Error::ObjectNotFound)?;
     let (who, action) = if role == Some(Role::Admin) {
         (Who::Admin, Action::TrustKeys)
     } else {
         (Who::Owner, Action::ManageObjects)
     };
     permits(Asker::from(role), action)?;
+    let object = access::find(context, request.object.as_ref(), Error::ObjectNotFound)?;
     if who == Who::Owner {
         require_owner(context, &object)?;
     }

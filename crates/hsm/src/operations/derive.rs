@@ -1,7 +1,7 @@
 //! Derivation, and keys from a KEM.
 //!
 //! Keys that still show their base (concatenation, XOR) inherit its secrecy (PKCS#11 3.2 §6.43): what was sensitive or not
-//! extractable stays so. One-way functions let the template say.
+//! extractable stays so, and they are not cut: a piece of a few bytes could be guessed. One-way functions let the template say.
 #![expect(
     clippy::wildcard_enum_match_arm,
     reason = "what this family does not have is passed on or refused alike, new ones too"
@@ -64,6 +64,10 @@ impl Target {
             Err(Error::TemplateIncomplete(_)) => value.len(),
             Err(error) => return Err(error),
         };
+        // A piece of a few bytes could be guessed, and the pieces put together again.
+        if shows_its_base(row.mechanism) && length != value.len() {
+            return Err(Error::KeySizeRange);
+        }
         let value =
             value.expose().get(..length).map(Secret::from_slice).ok_or(Error::KeySizeRange)?;
         let mut draft = Draft::secret(self.header, &self.template, value)?;
@@ -173,7 +177,8 @@ fn with_data(base: &[u8], data: &[u8], row: &MechanismRow) -> Result<Secret, Err
     match row.mechanism {
         Mechanism::ConcatenateBaseAndData => Ok(Secret::from_vec([base, data].concat())),
         Mechanism::ConcatenateDataAndBase => Ok(Secret::from_vec([data, base].concat())),
-        // As long as the shorter of the two (§6.43.6).
+        // As long as the shorter of the two (§6.43.6), which may not be the data: see `Target::draft`.
+        Mechanism::XorBaseAndData if data.len() < base.len() => Err(Error::KeySizeRange),
         Mechanism::XorBaseAndData => {
             Ok(Secret::from_vec(base.iter().zip(data).map(|(a, b)| a ^ b).collect()))
         }

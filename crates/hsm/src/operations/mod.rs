@@ -86,7 +86,8 @@ fn row_for(
     mechanism: Option<&MechanismUse>,
     function: Functions,
 ) -> Result<&'static MechanismRow, Error> {
-    let number = mechanism.ok_or(Error::Malformed)?.mechanism;
+    let mechanism = mechanism.ok_or(Error::Malformed)?;
+    let number = mechanism.mechanism;
     let invalid = Error::MechanismInvalid(number);
     let row = Mechanism::from_number(number).ok_or(invalid)?.row();
     if !row.functions.contains(function) {
@@ -95,6 +96,7 @@ fn row_for(
     if context.state.fips_mode() && !row.approved.allows(function) {
         return Err(Error::MechanismNotApproved(number));
     }
+    parameters::fits(mechanism.parameter.as_ref(), row)?;
     Ok(row)
 }
 

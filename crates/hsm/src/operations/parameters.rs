@@ -5,7 +5,7 @@
 )]
 
 use casemate_crypto::{Hash, rsa};
-use casemate_protocol::mechanisms::MechanismRow;
+use casemate_protocol::mechanisms::{MechanismRow, ParameterForm};
 use casemate_protocol::messages::{Gcm, MechanismUse, Oaep, Parameter, Pss};
 use casemate_protocol::{Error, Hash as WireHash};
 
@@ -27,6 +27,36 @@ pub(super) const fn hash(hash: WireHash) -> Hash {
 /// The error of a wrong parameter.
 pub(super) const fn invalid(row: &MechanismRow) -> Error {
     Error::MechanismParameterInvalid(row.mechanism.number())
+}
+
+/// Returns the form of a parameter.
+const fn form(parameter: &Parameter) -> ParameterForm {
+    match parameter {
+        Parameter::Iv(_) => ParameterForm::Iv,
+        Parameter::Counter(_) => ParameterForm::Counter,
+        Parameter::Gcm(_) => ParameterForm::Gcm,
+        Parameter::Oaep(_) => ParameterForm::Oaep,
+        Parameter::Pss(_) => ParameterForm::Pss,
+        Parameter::RsaAes(_) => ParameterForm::RsaAes,
+        Parameter::Ecdh(_) => ParameterForm::Ecdh,
+        Parameter::Eddsa(_) => ParameterForm::Eddsa,
+        Parameter::MlDsa(_) => ParameterForm::MlDsa,
+        Parameter::MacLength(_) => ParameterForm::MacLength,
+        Parameter::Hkdf(_) => ParameterForm::Hkdf,
+        Parameter::Pbkdf2(_) => ParameterForm::Pbkdf2,
+        Parameter::CounterKdf(_) => ParameterForm::CounterKdf,
+        Parameter::Data(_) => ParameterForm::Data,
+        Parameter::Key(_) => ParameterForm::Key,
+    }
+}
+
+/// Checks that a parameter, where there is one, is one of its mechanism: what a mechanism promises of the key that it makes
+/// (that it hides its base, say) must not be had by the parameter of another.
+pub(super) fn fits(parameter: Option<&Parameter>, row: &MechanismRow) -> Result<(), Error> {
+    match parameter {
+        Some(parameter) if form(parameter) != row.parameter => Err(invalid(row)),
+        Some(_) | None => Ok(()),
+    }
 }
 
 /// Reads the number of a hash.
@@ -94,7 +124,6 @@ pub(super) fn mac_length(
     row: &MechanismRow,
     whole: usize,
 ) -> Result<usize, Error> {
-    use casemate_protocol::mechanisms::ParameterForm;
     if row.parameter != ParameterForm::MacLength {
         return none(mechanism, row).map(|()| whole);
     }

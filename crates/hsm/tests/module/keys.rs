@@ -465,3 +465,53 @@ fn an_admin_uses_no_key() {
     let generate = GenerateKey { mechanism: plain(Mechanism::AesKeyGen), template: None };
     expect_error(admin.ask(&mut user.hsm, Ask::GenerateKey(generate)), Error::RoleRefused);
 }
+
+/// A derivation that asks for a key that may be read.
+fn readable(base: &ObjectReference, mechanism: Option<MechanismUse>, bytes: u64) -> Ask {
+    let template = flags(&[(AttributeType::Sensitive, false), (AttributeType::Extractable, true)])
+        .with(Attribute::number(AttributeType::ValueLen, bytes));
+    Ask::DeriveKey(DeriveKey { base_key: Some(base.clone()), mechanism, template: Some(template) })
+}
+
+#[test]
+fn a_parameter_of_another_mechanism_gives_no_key_away() {
+    let mut user = User::new();
+    let derive = || flags(&[(AttributeType::Derive, true)]);
+    let base = user.aes(derive());
+    let other = user.aes(derive());
+    // HKDF hides its base, so the template may say "readable"; the parameter of a concatenation would show the base.
+    for mechanism in [Mechanism::HkdfDerive, Mechanism::Sp800108CounterKdf] {
+        for parameter in [Parameter::Key(other.clone()), Parameter::Data(vec![1])] {
+            expect_error(
+                user.ask(readable(&base, with(mechanism, parameter), 32)),
+                Error::MechanismParameterInvalid(mechanism.number()),
+            );
+        }
+    }
+}
+
+#[test]
+fn a_key_is_not_cut_into_pieces_small_enough_to_guess() {
+    let mut user = User::new();
+    let base = user.aes(flags(&[(AttributeType::Derive, true)]));
+    let data = |length| Parameter::Data(vec![0; length]);
+    let range = Error::KeySizeRange;
+    for (mechanism, parameter, bytes) in [
+        (Mechanism::ConcatenateBaseAndData, data(1), 1),
+        (Mechanism::ConcatenateDataAndBase, data(16), 17),
+        (Mechanism::ConcatenateBaseAndKey, Parameter::Key(base.clone()), 1),
+        (Mechanism::XorBaseAndData, data(32), 1),
+        (Mechanism::XorBaseAndData, data(1), 1),
+    ] {
+        let answer = user.ask(readable(&base, with(mechanism, parameter), bytes));
+        let Answer::Error(error) = answer else { panic!("{mechanism:?}: it was cut") };
+        assert_eq!(Error::from(error), range, "{mechanism:?}");
+    }
+    // Whole, the secrecy of the base goes with it.
+    let whole = user.made(readable(&base, with(Mechanism::XorBaseAndData, data(32)), 32));
+    let sensitive = AttributeType::Value.number();
+    assert_eq!(
+        user.attribute(&whole, AttributeType::Value),
+        Err(Error::AttributeSensitive(sensitive))
+    );
+}
