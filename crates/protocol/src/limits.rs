@@ -4,6 +4,12 @@
 pub const FRAME_BYTES_MAX: usize = 1 << 20;
 /// Bytes of one request or reply put together from its fragments: AES-GCM is buffered up to this.
 pub const MESSAGE_BYTES_MAX: usize = 65 << 20;
+/// Bytes of a hello: the first message of a connection, from a peer of whom nothing is known.
+pub const HELLO_BYTES_MAX: usize = 1 << 10;
+/// Bytes of a request without a log-in: two certificates, or a search by a whole template.
+pub const STRANGER_BYTES_MAX: usize = 256 << 10;
+/// Messages that one connection may have begun and not ended: clients send one after the other.
+pub const MESSAGES_BEGUN_MAX: usize = 64;
 /// Bytes in the value of one attribute: a large X.509 certificate fits twice.
 pub const ATTRIBUTE_VALUE_BYTES_MAX: usize = 64 << 10;
 /// Bytes of all attributes of one object.

@@ -20,15 +20,21 @@ use casemate_protocol::{Error, limits as wire, statements};
 use mio::{Interest, Registry, Token};
 use prost::Message as _;
 
+use super::memory::Held;
 use super::requests::{Way, drive};
 use super::worker::{Inbox, Parts};
-use super::{ConnectionLimits, Shared};
+use super::{ConnectionLimits, Shared, strangers};
 
 /// Bytes of replies that may wait for a slow peer before its requests are no longer read.
 const UNSENT_MAX: usize = 4 << 20;
-/// Bytes of fragments that one connection may have put together at a time.
-const FRAGMENTS_MAX: usize = wire::MESSAGE_BYTES_MAX;
-
+/// Bytes of requests in flight, each within the limit of a message, from which on no more are read.
+const IN_FLIGHT_BYTES_MAX: usize = wire::MESSAGE_BYTES_MAX;
+/// Requests in flight on a connection without a log-in.
+const STRANGER_IN_FLIGHT: usize = 16;
+/// Milliseconds that a client beyond the limit of connections is told to wait.
+const SURPLUS_MS: u64 = 250;
+/// Milliseconds that a client is told to wait for memory.
+const MEMORY_MS: u64 = 100;
 enum Stage {
     /// TLS is not done, or no hello came yet.
     Greeting,
@@ -49,9 +55,18 @@ pub(crate) struct Connection {
     /// Plaintext that is not a whole frame yet.
     input: Vec<u8>,
     /// Requests whose fragments are not all there.
-    fragments: BTreeMap<u64, Vec<u8>>,
+    fragments: BTreeMap<u64, (Vec<u8>, Held)>,
     fragment_bytes: usize,
     in_flight: usize,
+    /// Bytes of the large ones among them.
+    in_flight_bytes: usize,
+    /// The share of memory of replies that are not taken yet.
+    unsent_held: Held,
+    /// Whether whole frames wait in `input` until there is room.
+    backlog: bool,
+    /// Whether its first bytes were looked at.
+    seen: bool,
+    surplus: bool,
     /// Bytes written since the peer last took all of them.
     unsent: usize,
     /// The index token that was sent last.
@@ -62,8 +77,8 @@ pub(crate) struct Connection {
 
 impl Connection {
     /// Begins a connection.
-    pub(crate) fn new(number: u64, parts: Parts, limits: ConnectionLimits) -> Self {
-        let (stream, peer, mut session) = parts;
+    pub(crate) fn new(number: u64, parts: Parts, shared: &Shared) -> Self {
+        let Parts { stream, peer, mut session, surplus } = parts;
         session.set_buffer_limit(None);
         let opened = Instant::now();
         Self {
@@ -72,11 +87,16 @@ impl Connection {
             peer,
             session,
             stage: Stage::Greeting,
-            limits,
+            limits: shared.limits,
             input: Vec::new(),
             fragments: BTreeMap::new(),
             fragment_bytes: 0,
             in_flight: 0,
+            in_flight_bytes: 0,
+            unsent_held: shared.memory.hold(),
+            backlog: false,
+            seen: false,
+            surplus,
             unsent: 0,
             token: Vec::new(),
             opened,
@@ -97,6 +117,11 @@ impl Connection {
         if let Err(error) = registry.deregister(&mut self.stream) {
             tracing::debug!(%error, "a connection was not registered");
         }
+    }
+
+    /// Whether it is beyond the limit of connections.
+    pub(crate) const fn is_surplus(&self) -> bool {
+        self.surplus
     }
 
     /// Whether it idled or took too long to greet.
@@ -121,12 +146,22 @@ impl Connection {
         room: &mut [u8],
     ) -> bool {
         let room_bytes = room.len();
+        if !self.seen && !self.look_at_first_bytes(shared) {
+            return false;
+        }
         loop {
             // A slow peer must take its replies before its requests are read on; the socket holds it back.
             if self.unsent > UNSENT_MAX && !self.flush() {
                 return false;
             }
-            if self.unsent > UNSENT_MAX || self.in_flight >= self.limits.in_flight {
+            if self.backlog && !self.is_full() && !self.take_frames(shared, inbox) {
+                self.flush();
+                return false;
+            }
+            if self.backlog && self.unsent > UNSENT_MAX && self.flush() && self.unsent == 0 {
+                continue;
+            }
+            if self.backlog || self.is_full() {
                 return self.flush();
             }
             let mut received = match self.stream.read(room) {
@@ -139,7 +174,8 @@ impl Connection {
             // The next event comes with the next byte, once a read did not fill its buffer.
             let drained = received.len() < room_bytes;
             loop {
-                if !self.decrypt(&mut received) || !self.take_frames(shared, inbox) {
+                let open = self.decrypt(shared, &mut received);
+                if !self.take_frames(shared, inbox) || !open {
                     // What says why goes out, as far as it goes.
                     self.flush();
                     return false;
@@ -151,27 +187,61 @@ impl Connection {
             if !self.flush() {
                 return false;
             }
-            if drained {
+            if drained && !self.backlog {
                 return true;
             }
         }
     }
 
-    /// Takes what TLS has of what was received.
-    fn decrypt(&mut self, received: &mut &[u8]) -> bool {
+    /// Takes what TLS has of what was received; returns whether the connection goes on.
+    fn decrypt(&mut self, shared: &Shared, received: &mut &[u8]) -> bool {
         if !received.is_empty()
             && let Err(error) = self.session.read_tls(received)
         {
-            tracing::debug!(peer = %self.peer, %error, "TLS was refused");
+            tracing::debug!(peer = %self.peer, %error, "TLS takes no more");
             return false;
         }
         match self.session.process_new_packets() {
             Ok(state) => self.take_plaintext(state.plaintext_bytes_to_read()),
             Err(error) => {
-                tracing::debug!(peer = %self.peer, %error, "TLS was refused");
+                shared.refusals.log(self.peer, &strangers::tls_cause(&error));
                 false
             }
         }
+    }
+
+    /// Whether no more requests are taken until some are answered and the answers are on their way.
+    fn is_full(&self) -> bool {
+        let limit = match &self.stage {
+            Stage::Open(caller) if caller.log_in.is_some() => self.limits.in_flight,
+            Stage::Greeting | Stage::Open(_) | Stage::Closing => {
+                self.limits.in_flight.min(STRANGER_IN_FLIGHT)
+            }
+        };
+        self.in_flight >= limit
+            || self.in_flight_bytes > IN_FLIGHT_BYTES_MAX
+            || self.unsent > UNSENT_MAX
+    }
+
+    /// Tells a peer that speaks HTTP where it is; returns whether the connection goes on.
+    fn look_at_first_bytes(&mut self, shared: &Shared) -> bool {
+        let mut first = [0; 4];
+        match self.stream.peek(&mut first) {
+            Ok(4) => self.seen = true,
+            // A byte at a time is no HTTP of a browser.
+            Ok(length) => self.seen = length > 0,
+            Err(_) => {}
+        }
+        if !strangers::is_http(first) {
+            return true;
+        }
+        shared.refusals.log(self.peer, &"it speaks HTTP, not TLS");
+        // What it asked is read, so that the answer is not lost with a reset; both as far as it goes.
+        let mut request = [0; 4096];
+        let told = self.stream.read(&mut request).is_ok()
+            && io::Write::write(&mut self.stream, strangers::HTTP_ANSWER).is_ok();
+        tracing::debug!(peer = %self.peer, told, "a peer that speaks HTTP");
+        false
     }
 
     /// Takes so many bytes of plaintext: what TLS has, of which it lets no more gather than a few records.
@@ -190,18 +260,34 @@ impl Connection {
         let input = std::mem::take(&mut self.input);
         let mut at = 0;
         let mut goes_on = true;
-        while goes_on && self.in_flight < self.limits.in_flight {
+        self.backlog = false;
+        while goes_on {
+            if self.is_full() {
+                // Frames that are whole wait here, and nothing is read on to them.
+                self.backlog = at < input.len();
+                break;
+            }
             match frame::read(&input[at..]) {
-                Ok(None) => break,
+                Ok(None) => {
+                    // What is not whole yet is no larger than it may become.
+                    let waits = input.len() - at;
+                    if waits > self.message_bytes_max() + frame::HEADER_BYTES {
+                        goes_on = self.protest(shared, 0, Error::MessageTooLarge);
+                    }
+                    break;
+                }
                 Ok(Some(Frame { header, payload, taken })) => {
                     at += taken;
-                    goes_on = match self.assemble(header.sequence, header.more, payload) {
+                    let message = self.assemble(shared, header.sequence, header.more, payload);
+                    goes_on = match message {
                         Ok(None) => true,
-                        Ok(Some(message)) => self.message(shared, inbox, header.sequence, message),
-                        Err(error) => self.protest(header.sequence, error),
+                        Ok(Some((message, held))) => {
+                            self.message(shared, inbox, header.sequence, message, held)
+                        }
+                        Err(error) => self.protest(shared, header.sequence, error),
                     };
                 }
-                Err(error) => goes_on = self.protest(0, error),
+                Err(error) => goes_on = self.protest(shared, 0, error),
             }
         }
         self.input = input;
@@ -209,36 +295,54 @@ impl Connection {
         goes_on
     }
 
+    /// Returns how many bytes a message may have, by what is known of the peer.
+    fn message_bytes_max(&self) -> usize {
+        match &self.stage {
+            Stage::Open(caller) if caller.log_in.is_some() => wire::MESSAGE_BYTES_MAX,
+            Stage::Open(_) => wire::STRANGER_BYTES_MAX,
+            Stage::Greeting | Stage::Closing => wire::HELLO_BYTES_MAX,
+        }
+    }
+
     /// Puts fragments together: returns the message when it is whole.
     fn assemble(
         &mut self,
+        shared: &Shared,
         sequence: u64,
         more: bool,
         payload: &[u8],
-    ) -> Result<Option<Bytes>, Error> {
+    ) -> Result<Option<(Bytes, Held)>, Error> {
         let waiting = self.fragments.remove(&sequence);
-        if waiting.is_none() && !more {
-            return Ok(Some(Bytes::copy_from_slice(payload)));
-        }
-        let mut message = waiting.unwrap_or_default();
+        let known = waiting.is_some();
+        let (mut message, mut held) = waiting.unwrap_or_else(|| (Vec::new(), shared.memory.hold()));
         self.fragment_bytes -= message.len();
-        message.extend_from_slice(payload);
-        if self.fragment_bytes + message.len() > FRAGMENTS_MAX
-            || !matches!(self.stage, Stage::Open(_))
-        {
+        let length = message.len() + payload.len();
+        let too_many = more && self.fragments.len() >= wire::MESSAGES_BEGUN_MAX;
+        if self.fragment_bytes + length > self.message_bytes_max() || too_many {
             return Err(Error::MessageTooLarge);
         }
-        if !more {
-            return Ok(Some(message.into()));
+        if !held.resize(length) {
+            return Err(Error::Busy(MEMORY_MS));
         }
-        self.fragment_bytes += message.len();
-        self.fragments.insert(sequence, message);
+        if !known && !more {
+            return Ok(Some((Bytes::copy_from_slice(payload), held)));
+        }
+        message.extend_from_slice(payload);
+        if !more {
+            return Ok(Some((message.into(), held)));
+        }
+        self.fragment_bytes += length;
+        self.fragments.insert(sequence, (message, held));
         Ok(None)
     }
 
     /// Tells the peer what it did wrong, and ends the connection.
-    fn protest(&mut self, sequence: u64, error: Error) -> bool {
-        tracing::debug!(peer = %self.peer, %error, "the protocol was broken");
+    fn protest(&mut self, shared: &Shared, sequence: u64, error: Error) -> bool {
+        shared.refusals.log(self.peer, &error);
+        self.end_with(sequence, error)
+    }
+
+    fn end_with(&mut self, sequence: u64, error: Error) -> bool {
         if matches!(self.stage, Stage::Greeting) {
             let hello =
                 ServerHello { error: Some(WireError::from(error)), ..ServerHello::default() };
@@ -256,6 +360,7 @@ impl Connection {
         inbox: &Arc<Inbox>,
         sequence: u64,
         message: Bytes,
+        held: Held,
     ) -> bool {
         let outcome = match &self.stage {
             Stage::Greeting => return self.greet(shared, sequence, &message),
@@ -268,34 +373,46 @@ impl Connection {
                 .handle(caller, Call { sequence, request: message, now: shared.clock.now() }),
         };
         let connection = self.number;
-        let way =
-            || Way { shared: Arc::clone(shared), inbox: Arc::clone(inbox), connection, sequence };
+        let bytes = held.bytes();
+        let way = || Way {
+            shared: Arc::clone(shared),
+            inbox: Arc::clone(inbox),
+            connection,
+            sequence,
+            held,
+        };
         match drive(outcome, way) {
             Some(answered) => self.reply(shared, sequence, answered),
-            None => self.in_flight += 1,
+            None => {
+                self.in_flight += 1;
+                self.in_flight_bytes += bytes;
+            }
         }
         true
     }
 
     fn greet(&mut self, shared: &Arc<Shared>, sequence: u64, message: &[u8]) -> bool {
         let Ok(hello) = ClientHello::decode(message) else {
-            return self.protest(0, Error::Malformed);
+            return self.protest(shared, 0, Error::Malformed);
         };
         if sequence != 0 {
-            return self.protest(0, Error::Malformed);
+            return self.protest(shared, 0, Error::Malformed);
+        }
+        if self.surplus {
+            return self.end_with(0, Error::ConnectionLimit(SURPLUS_MS));
         }
         if hello.protocol_max < PROTOCOL_MIN || hello.protocol_min > PROTOCOL_MAX {
-            return self.protest(0, Error::VersionUnsupported);
+            return self.protest(shared, 0, Error::VersionUnsupported);
         }
         let mut nonce = [0; 32];
         casemate_crypto::random::fill(&mut nonce);
         let mut answer = shared.reader.hello(nonce);
         if !hello.cluster.is_empty() && hello.cluster != answer.cluster {
-            return self.protest(0, Error::ClusterMismatch);
+            return self.protest(shared, 0, Error::ClusterMismatch);
         }
         let exporter =
             self.session.export_keying_material([0; 32], statements::CHANNEL_BINDING_LABEL, None);
-        let Ok(exporter) = exporter else { return self.protest(0, Error::Internal) };
+        let Ok(exporter) = exporter else { return self.protest(shared, 0, Error::Internal) };
         answer.protocol = hello.protocol_max.min(PROTOCOL_MAX);
         answer.connections = self.limits.workers;
         self.write(0, &answer.encode_to_vec());
@@ -311,8 +428,15 @@ impl Connection {
     }
 
     /// Takes an answer that came from elsewhere.
-    pub(crate) fn answer(&mut self, shared: &Arc<Shared>, sequence: u64, answered: Answered) {
+    pub(crate) fn answer(
+        &mut self,
+        shared: &Arc<Shared>,
+        sequence: u64,
+        answered: Answered,
+        held: &Held,
+    ) {
         self.in_flight = self.in_flight.saturating_sub(1);
+        self.in_flight_bytes = self.in_flight_bytes.saturating_sub(held.bytes());
         self.reply(shared, sequence, answered);
     }
 
@@ -335,9 +459,22 @@ impl Connection {
 
     fn write(&mut self, sequence: u64, message: &[u8]) {
         let mut frames = Vec::with_capacity(message.len() + frame::HEADER_BYTES);
-        if let Err(error) = frame::write(&mut frames, sequence, message) {
-            tracing::error!(%error, "a reply is too large");
+        let reply_error = |error| Reply::error(error).encode_to_vec();
+        let written = frame::write(&mut frames, sequence, message);
+        let written =
+            written.or_else(|error| frame::write(&mut frames, sequence, &reply_error(error)));
+        if let Err(error) = written {
+            tracing::error!(%error, "a reply cannot be framed");
             return;
+        }
+        let unsent = self.unsent.saturating_add(frames.len());
+        if !self.unsent_held.resize(unsent) {
+            // The answer must not be lost, and memory is short: the client tries again.
+            frames.clear();
+            let busy = reply_error(Error::Busy(MEMORY_MS));
+            if frame::write(&mut frames, sequence, &busy).is_err() {
+                return;
+            }
         }
         self.unsent = self.unsent.saturating_add(frames.len());
         if let Err(error) = io::Write::write_all(&mut self.session.writer(), &frames) {
@@ -357,6 +494,8 @@ impl Connection {
             }
         }
         self.unsent = 0;
+        // Nothing is always there to hold.
+        self.unsent_held.resize(0);
         !matches!(self.stage, Stage::Closing)
     }
 

@@ -24,12 +24,17 @@ use crate::sealing_provider::SealingProvider;
 use crate::tls::Tls;
 
 mod connection;
+mod memory;
 mod pool;
+mod refusals;
 mod requests;
+mod strangers;
 mod worker;
 
+use memory::Memory;
 use pool::Pool;
-use worker::{Inbox, Message, Worker};
+use refusals::Refusals;
+use worker::{Inbox, Message, Parts, Worker};
 
 /// Why the server does not start.
 #[derive(Debug, thiserror::Error)]
@@ -59,6 +64,10 @@ pub(crate) struct Shared {
     pub(crate) clock: Arc<Clock>,
     pub(crate) limits: ConnectionLimits,
     pub(crate) connections: AtomicUsize,
+    /// Connections beyond the limit: they are told so, and end.
+    pub(crate) surplus: AtomicUsize,
+    pub(crate) refusals: Refusals,
+    pub(crate) memory: Memory,
     pub(crate) stopping: AtomicBool,
     /// Requests that were taken and not answered yet.
     pub(crate) unanswered: AtomicUsize,
@@ -78,6 +87,9 @@ pub(crate) struct Running {
     inboxes: Vec<Arc<Inbox>>,
     threads: Vec<JoinHandle<()>>,
 }
+
+/// Connections beyond the limit that are greeted with the reason; further ones are closed at once.
+const SURPLUS_MAX: usize = 256;
 
 /// How long the end waits for what is in flight.
 const STOP_PATIENCE: Duration = Duration::from_secs(10);
@@ -119,6 +131,9 @@ impl Server {
             clock,
             limits: self.limits,
             connections: AtomicUsize::new(0),
+            surplus: AtomicUsize::new(0),
+            refusals: Refusals::default(),
+            memory: Memory::default(),
             stopping: AtomicBool::new(false),
             unanswered: AtomicUsize::new(0),
         });
@@ -161,14 +176,18 @@ fn accept(
         if shared.stopping.load(Ordering::Relaxed) {
             return;
         }
-        if shared.connections.load(Ordering::Relaxed) >= connections_max {
+        let surplus = shared.connections.load(Ordering::Relaxed) >= connections_max;
+        if surplus {
             refused += 1;
             if refused.is_power_of_two() {
-                tracing::warn!(refused, "as many connections as allowed: others are closed");
+                tracing::warn!(refused, "as many connections as allowed: others are refused");
             }
-            continue;
+            if shared.surplus.load(Ordering::Relaxed) >= SURPLUS_MAX {
+                continue;
+            }
         }
-        if let Err(error) = hand_over(stream, peer, shared, tls, inboxes, turn) {
+        let inbox = &inboxes[turn % inboxes.len().max(1)];
+        if let Err(error) = hand_over((stream, peer), surplus, shared, tls, inbox) {
             tracing::debug!(%error, %peer, "a connection ended at once");
         }
         turn = turn.wrapping_add(1);
@@ -176,28 +195,27 @@ fn accept(
 }
 
 fn hand_over(
-    stream: TcpStream,
-    peer: SocketAddr,
+    (stream, peer): (TcpStream, SocketAddr),
+    surplus: bool,
     shared: &Arc<Shared>,
     tls: &Tls,
-    inboxes: &[Arc<Inbox>],
-    turn: usize,
+    inbox: &Inbox,
 ) -> io::Result<()> {
     stream.set_nonblocking(true)?;
     stream.set_nodelay(true)?;
     let session = rustls::ServerConnection::new(tls.config()).map_err(io::Error::other)?;
-    let inbox = inboxes.get(turn % inboxes.len().max(1));
-    let inbox = inbox.ok_or(io::ErrorKind::NotFound)?;
-    shared.connections.fetch_add(1, Ordering::Relaxed);
-    inbox.send(Message::Connection(Box::new((
-        mio::net::TcpStream::from_std(stream),
-        peer,
-        session,
-    ))));
+    shared.count(surplus).fetch_add(1, Ordering::Relaxed);
+    let stream = mio::net::TcpStream::from_std(stream);
+    inbox.send(Message::Connection(Box::new(Parts { stream, peer, session, surplus })));
     Ok(())
 }
 
 impl Shared {
+    /// Returns what counts connections: those within the limit, or those beyond.
+    pub(crate) const fn count(&self, surplus: bool) -> &AtomicUsize {
+        if surplus { &self.surplus } else { &self.connections }
+    }
+
     /// Seals and stores new secrets.
     pub(crate) fn persist(
         &self,

@@ -7,7 +7,10 @@ use std::collections::VecDeque;
 use std::io;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 
-type Job = Box<dyn FnOnce() + Send>;
+use super::requests::{Way, go_on};
+
+/// What is to be done, and where its answer goes.
+type Job = (casemate_hsm::Job, Way);
 
 /// Jobs that may wait.
 const WAITING_MAX: usize = 4_096;
@@ -63,6 +66,7 @@ fn run(queue: &Queue) {
             jobs = queue.some.wait(jobs).unwrap_or_else(PoisonError::into_inner);
         };
         drop(jobs);
-        job();
+        let (job, way) = job;
+        go_on(job(), way);
     }
 }

@@ -9,15 +9,17 @@ use casemate_protocol::Error;
 use casemate_protocol::messages::Reply;
 
 use super::Shared;
+use super::memory::Held;
 use super::worker::{Inbox, Message};
 
 /// Where an answer goes: the worker, the connection (by a number that is never used again), the request.
-#[derive(Clone)]
 pub(crate) struct Way {
     pub(crate) shared: Arc<Shared>,
     pub(crate) inbox: Arc<Inbox>,
     pub(crate) connection: u64,
     pub(crate) sequence: u64,
+    /// The share of memory of its request.
+    pub(crate) held: Held,
 }
 
 impl Way {
@@ -26,6 +28,7 @@ impl Way {
             connection: self.connection,
             sequence: self.sequence,
             answered: Box::new(answered),
+            held: self.held,
         };
         self.inbox.send(message);
     }
@@ -62,7 +65,8 @@ pub(crate) fn drive(outcome: Outcome, way: impl FnOnce() -> Way) -> Option<Answe
     }
 }
 
-fn go_on(outcome: Outcome, way: Way) {
+/// Goes on with an outcome: what waits comes to its inbox in the end.
+pub(crate) fn go_on(outcome: Outcome, way: Way) {
     match outcome {
         Outcome::Reply(answered) => way.send(answered),
         Outcome::Offload(job) => offload(job, way),
@@ -78,10 +82,9 @@ fn go_on(outcome: Outcome, way: Way) {
 }
 
 fn offload(job: Job, way: Way) {
-    let refused = way.clone();
     let shared = Arc::clone(&way.shared);
-    if shared.pool.submit(Box::new(move || go_on(job(), way))).is_err() {
-        refused.fail(Error::Busy(BUSY_MS));
+    if let Err((_job, way)) = shared.pool.submit((job, way)) {
+        way.fail(Error::Busy(BUSY_MS));
     }
 }
 

@@ -15,9 +15,16 @@ use mio::{Events, Interest, Poll, Token, Waker};
 
 use super::Shared;
 use super::connection::Connection;
+use super::memory::Held;
 
 /// A new connection's parts.
-pub(crate) type Parts = (mio::net::TcpStream, SocketAddr, rustls::ServerConnection);
+pub(crate) struct Parts {
+    pub(crate) stream: mio::net::TcpStream,
+    pub(crate) peer: SocketAddr,
+    pub(crate) session: rustls::ServerConnection,
+    /// Whether it is beyond the limit of connections: it is told so.
+    pub(crate) surplus: bool,
+}
 
 /// What others send to a worker.
 pub(crate) enum Message {
@@ -26,6 +33,8 @@ pub(crate) enum Message {
         connection: u64,
         sequence: u64,
         answered: Box<Answered>,
+        /// The share of memory of its request.
+        held: Held,
     },
     /// Take no more requests.
     Stop,
@@ -178,7 +187,7 @@ impl Worker {
     fn close(&mut self, number: u64) {
         if let Some(mut connection) = self.connections.remove(&number) {
             connection.deregister(self.poll.registry());
-            self.shared.connections.fetch_sub(1, Ordering::Relaxed);
+            self.shared.count(connection.is_surplus()).fetch_sub(1, Ordering::Relaxed);
         }
     }
 
@@ -189,10 +198,10 @@ impl Worker {
         for message in self.inbox.take() {
             match message {
                 Message::Connection(parts) => self.open(*parts),
-                Message::Answer { connection, sequence, answered: answer } => {
+                Message::Answer { connection, sequence, answered: answer, held } => {
                     self.shared.unanswered.fetch_sub(1, Ordering::SeqCst);
                     if let Some(open) = self.connections.get_mut(&connection) {
-                        open.answer(&self.shared, sequence, *answer);
+                        open.answer(&self.shared, sequence, *answer, &held);
                         answered.push(connection);
                     }
                 }
@@ -216,12 +225,13 @@ impl Worker {
     fn open(&mut self, parts: Parts) {
         let number = self.next;
         self.next += 1;
-        let mut connection = Connection::new(number, parts, self.shared.limits);
+        let surplus = parts.surplus;
+        let mut connection = Connection::new(number, parts, &self.shared);
         let Ok(token) = usize::try_from(number) else { return };
         let interest = Interest::READABLE | Interest::WRITABLE;
         if let Err(error) = connection.register(self.poll.registry(), Token(token), interest) {
             tracing::warn!(%error, "a connection could not be registered");
-            self.shared.connections.fetch_sub(1, Ordering::Relaxed);
+            self.shared.count(surplus).fetch_sub(1, Ordering::Relaxed);
             return;
         }
         self.connections.insert(number, connection);
