@@ -131,14 +131,18 @@ impl Config {
     /// # Errors
     /// [`ConfigError`].
     pub fn load(path: &Path) -> Result<Self, ConfigError> {
+        Self::read(&read(path)?, path)
+    }
+
+    /// Reads what a configuration at `path` says.
+    ///
+    /// # Errors
+    /// [`ConfigError`].
+    pub fn read(bytes: &[u8], path: &Path) -> Result<Self, ConfigError> {
         let name = path.display().to_string();
         let wrong = |cause: String| ConfigError::Wrong { path: name.clone(), cause };
-        let read = |file: &Path| {
-            let cause = |cause| ConfigError::Unreadable { path: file.display().to_string(), cause };
-            std::fs::read(file).map_err(cause)
-        };
-        let text = String::from_utf8(read(path)?).map_err(|error| wrong(error.to_string()))?;
-        let file: File = toml::from_str(&text).map_err(|error| wrong(error.to_string()))?;
+        let text = std::str::from_utf8(bytes).map_err(|error| wrong(error.to_string()))?;
+        let file: File = toml::from_str(text).map_err(|error| wrong(place(text, &error)))?;
         if file.cluster.addresses.is_empty() {
             return Err(wrong("`cluster.addresses` names no HSM".to_owned()));
         }
@@ -172,6 +176,30 @@ impl Config {
     }
 }
 
+/// Bytes of the largest file that is read: a configuration, a CA.
+const FILE_BYTES_MAX: u64 = 1 << 20;
+
+fn read(file: &Path) -> Result<Vec<u8>, ConfigError> {
+    use std::io::Read as _;
+    let mut bytes = Vec::new();
+    let read = std::fs::File::open(file)
+        .and_then(|open| open.take(FILE_BYTES_MAX).read_to_end(&mut bytes));
+    match read {
+        Ok(_) => Ok(bytes),
+        Err(cause) => Err(ConfigError::Unreadable { path: file.display().to_string(), cause }),
+    }
+}
+
+/// Says on one line where a text is wrong, and why.
+fn place(text: &str, error: &toml::de::Error) -> String {
+    let cause = error.message().replace('\n', ", ");
+    let before = error.span().and_then(|span| text.get(..span.start));
+    match before {
+        Some(before) => format!("line {}: {cause}", before.matches('\n').count() + 1),
+        None => cause,
+    }
+}
+
 /// Reads the first certificate of a PEM file as DER.
 pub(crate) fn pem_certificate(pem: &[u8]) -> Option<Vec<u8>> {
     let (_, pem) = x509_parser::pem::parse_x509_pem(pem).ok()?;
@@ -192,6 +220,17 @@ fn read_pin(text: &str) -> Option<[u8; 32]> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_fault_is_one_line_that_names_the_line() {
+        for text in
+            ["[cluster]\naddresses = ['a:1']\nport = 3", "[cluster]\n\naddresses = [", "\n\n[x"]
+        {
+            let message = message(text);
+            assert!(message.contains("line 3: "), "{message}");
+            assert_eq!(message.lines().count(), 1, "{message}");
+        }
+    }
 
     fn message(text: &str) -> String {
         let directory = tempfile::tempdir().unwrap();

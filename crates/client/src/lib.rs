@@ -20,3 +20,4 @@ mod trust;
 pub use client::{Client, ClusterInfo, LoggedIn};
 pub use config::{Config, ConfigError, Trust};
 pub use error::ClientError;
+pub use trust::check as check_chain;

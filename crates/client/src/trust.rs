@@ -59,7 +59,10 @@ fn check_time(certificate: &X509Certificate<'_>, now: UnixTime, what: &str) -> R
 }
 
 /// Checks the chain that the other side presents.
-pub(crate) fn check(
+///
+/// # Errors
+/// What differs, in words.
+pub fn check(
     trust: &Trust,
     leaf: &[u8],
     others: &[CertificateDer<'_>],

@@ -13,7 +13,7 @@ pub(crate) enum ConfigurationError {
     Unreadable { path: PathBuf, cause: std::io::Error },
     /// A key is unknown or missing, or a value is of a wrong kind: the cause names line and key.
     #[error("the configuration {path} is wrong: {cause}")]
-    Wrong { path: PathBuf, cause: Box<toml::de::Error> },
+    Wrong { path: PathBuf, cause: String },
     /// A value is out of range.
     #[error("the configuration {path} is wrong: `{key}` must be {range}")]
     OutOfRange { path: PathBuf, key: &'static str, range: &'static str },
@@ -148,8 +148,10 @@ impl Configuration {
     pub(crate) fn load(path: &Path) -> Result<Self, ConfigurationError> {
         let unreadable = |cause| ConfigurationError::Unreadable { path: path.to_owned(), cause };
         let text = std::fs::read_to_string(path).map_err(unreadable)?;
-        let wrong =
-            |cause| ConfigurationError::Wrong { path: path.to_owned(), cause: Box::new(cause) };
+        let wrong = |error| ConfigurationError::Wrong {
+            path: path.to_owned(),
+            cause: place(&text, &error),
+        };
         let configuration: Self = toml::from_str(&text).map_err(wrong)?;
         configuration.check(path)?;
         Ok(configuration)
@@ -196,6 +198,15 @@ impl Configuration {
     }
 }
 
+/// Says on one line where a text is wrong, and why.
+fn place(text: &str, error: &toml::de::Error) -> String {
+    let cause = error.message().replace('\n', ", ");
+    match error.span().and_then(|span| text.get(..span.start)) {
+        Some(before) => format!("line {}: {cause}", before.matches('\n').count() + 1),
+        None => cause,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -219,6 +230,7 @@ mod tests {
         let message = |text: &str| load(text).map(drop).unwrap_err().to_string();
         let unknown = message("data_directory = '/d'\nlisten = '127.0.0.1:2223'\nlisten_on = 1");
         assert!(unknown.contains("line 3") && unknown.contains("listen_on"), "{unknown}");
+        assert_eq!(unknown.lines().count(), 1, "{unknown}");
         let missing = message("listen = '127.0.0.1:2223'");
         assert!(missing.contains("data_directory"), "{missing}");
         let address = message("data_directory = '/d'\nlisten = 'here'");
