@@ -1,5 +1,5 @@
 # `make up` starts a local cluster and signs something; `make test` is what CI runs.
-.PHONY: up test bench fix install
+.PHONY: up test bench fuzz fix install
 
 up:
 	tests/system/up
@@ -15,6 +15,10 @@ bench:
 # As a package would lay it out: under DESTDIR, or on this machine.
 install:
 	packaging/install "$(DESTDIR)"
+
+# Fuzzes every border: MINUTES for each target, 1 unless set.
+fuzz:
+	MINUTES=$(MINUTES) fuzz/run
 
 fix:
 	cargo fmt --all
