@@ -296,11 +296,15 @@ pub struct PublicKey {
 }
 
 impl PublicKey {
-    /// Reads a point, uncompressed or compressed (SEC 1 §2.3.4), and checks that it is on the curve.
+    /// Reads a point, uncompressed or compressed (SEC 1 §2.3.4), and checks that it is on the curve. The hybrid form, which says
+    /// one thing twice, is of X9.62 alone, and refused.
     ///
     /// # Errors
     /// [`Error::PublicKeyInvalid`].
     pub fn from_point(curve: Curve, bytes: &[u8]) -> Result<Self, Error> {
+        if !matches!(bytes.first(), Some(2..=4)) {
+            return Err(Error::PublicKeyInvalid);
+        }
         let key = curve.new_key()?;
         // SAFETY: the key is live, and so is its group.
         let group = unsafe { ffi::EC_KEY_get0_group(key.as_ptr()) };
