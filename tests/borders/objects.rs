@@ -51,6 +51,9 @@ fn encrypt(key: ObjectReference) -> Ask {
     })
 }
 
+/// Makes a request for an object.
+type MakeAsk = fn(ObjectReference) -> Ask;
+
 #[test]
 fn a_key_of_another_user_is_as_absent_as_one_that_never_was() {
     let mut watch = Watch::start("");
@@ -62,7 +65,7 @@ fn a_key_of_another_user_is_as_absent_as_one_that_never_was() {
     let mut other = second_user(&address);
     watch.accept_changes();
     let absent = ObjectReference { number: 999_999, ..ObjectReference::default() };
-    let asks: [(&str, fn(ObjectReference) -> Ask); 6] = [
+    let asks: [(&str, MakeAsk); 6] = [
         ("encrypt", encrypt),
         ("destroy", Ask::DestroyObject),
         ("size", Ask::ObjectSize),
