@@ -20,7 +20,7 @@ use casemate_protocol::{Error, limits as wire, statements};
 use mio::{Interest, Registry, Token};
 use prost::Message as _;
 
-use super::memory::Held;
+use super::memory::{Held, Memory};
 use super::requests::{Way, drive};
 use super::worker::{Inbox, Parts};
 use super::{ConnectionLimits, Shared, strangers};
@@ -62,6 +62,7 @@ pub(crate) struct Connection {
     in_flight_bytes: usize,
     /// The share of memory of replies that are not taken yet.
     unsent_held: Held,
+    memory: Memory,
     /// Whether whole frames wait in `input` until there is room.
     backlog: bool,
     /// Whether its first bytes were looked at.
@@ -93,7 +94,8 @@ impl Connection {
             fragment_bytes: 0,
             in_flight: 0,
             in_flight_bytes: 0,
-            unsent_held: shared.memory.hold(),
+            unsent_held: Held::default(),
+            memory: shared.memory.clone(),
             backlog: false,
             seen: false,
             surplus,
@@ -314,14 +316,14 @@ impl Connection {
     ) -> Result<Option<(Bytes, Held)>, Error> {
         let waiting = self.fragments.remove(&sequence);
         let known = waiting.is_some();
-        let (mut message, mut held) = waiting.unwrap_or_else(|| (Vec::new(), shared.memory.hold()));
+        let (mut message, mut held) = waiting.unwrap_or_default();
         self.fragment_bytes -= message.len();
         let length = message.len() + payload.len();
         let too_many = more && self.fragments.len() >= wire::MESSAGES_BEGUN_MAX;
         if self.fragment_bytes + length > self.message_bytes_max() || too_many {
             return Err(Error::MessageTooLarge);
         }
-        if !held.resize(length) {
+        if !held.resize(&shared.memory, length) {
             return Err(Error::Busy(MEMORY_MS));
         }
         if !known && !more {
@@ -468,7 +470,7 @@ impl Connection {
             return;
         }
         let unsent = self.unsent.saturating_add(frames.len());
-        if !self.unsent_held.resize(unsent) {
+        if !self.unsent_held.resize(&self.memory, unsent) {
             // The answer must not be lost, and memory is short: the client tries again.
             frames.clear();
             let busy = reply_error(Error::Busy(MEMORY_MS));
@@ -495,7 +497,7 @@ impl Connection {
         }
         self.unsent = 0;
         // Nothing is always there to hold.
-        self.unsent_held.resize(0);
+        self.unsent_held.resize(&self.memory, 0);
         !matches!(self.stage, Stage::Closing)
     }
 

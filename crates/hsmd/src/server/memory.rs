@@ -16,34 +16,29 @@ const LARGE: usize = 64 << 10;
 #[derive(Clone, Default)]
 pub(crate) struct Memory(Arc<AtomicUsize>);
 
-/// A share of it, given back when it is dropped.
+/// A share of it, given back when it is dropped. That of a small message is nothing, and knows no memory.
+#[derive(Default)]
 pub(crate) struct Held {
-    memory: Memory,
+    memory: Option<Memory>,
     bytes: usize,
-}
-
-impl Memory {
-    /// Takes nothing yet.
-    pub(crate) fn hold(&self) -> Held {
-        Held { memory: self.clone(), bytes: 0 }
-    }
 }
 
 impl Held {
     /// Becomes a share for a message of so many bytes; returns whether there is room.
-    pub(crate) fn resize(&mut self, bytes: usize) -> bool {
+    pub(crate) fn resize(&mut self, memory: &Memory, bytes: usize) -> bool {
         let wanted = if bytes < LARGE { 0 } else { bytes };
         if wanted == self.bytes {
             return true;
         }
+        let memory = self.memory.get_or_insert_with(|| memory.clone());
         if let Some(more) = wanted.checked_sub(self.bytes) {
-            let before = self.memory.0.fetch_add(more, Ordering::Relaxed);
+            let before = memory.0.fetch_add(more, Ordering::Relaxed);
             if before.saturating_add(more) > HELD_MAX {
-                self.memory.0.fetch_sub(more, Ordering::Relaxed);
+                memory.0.fetch_sub(more, Ordering::Relaxed);
                 return false;
             }
         } else {
-            self.memory.0.fetch_sub(self.bytes - wanted, Ordering::Relaxed);
+            memory.0.fetch_sub(self.bytes - wanted, Ordering::Relaxed);
         }
         self.bytes = wanted;
         true
@@ -57,8 +52,8 @@ impl Held {
 
 impl Drop for Held {
     fn drop(&mut self) {
-        if self.bytes > 0 {
-            self.memory.0.fetch_sub(self.bytes, Ordering::Relaxed);
+        if let Some(memory) = &self.memory {
+            memory.0.fetch_sub(self.bytes, Ordering::Relaxed);
         }
     }
 }
@@ -70,15 +65,15 @@ mod tests {
     #[test]
     fn shares_end_at_the_limit_and_come_back() {
         let memory = Memory::default();
-        let mut small = memory.hold();
-        assert!(small.resize(LARGE - 1));
+        let mut small = Held::default();
+        assert!(small.resize(&memory, LARGE - 1));
         assert_eq!(small.bytes(), 0);
-        let mut large = memory.hold();
-        assert!(large.resize(HELD_MAX));
-        assert!(!small.resize(LARGE));
+        let mut large = Held::default();
+        assert!(large.resize(&memory, HELD_MAX));
+        assert!(!small.resize(&memory, LARGE));
         assert_eq!(small.bytes(), 0);
-        assert!(large.resize(HELD_MAX - LARGE));
-        assert!(small.resize(LARGE));
+        assert!(large.resize(&memory, HELD_MAX - LARGE));
+        assert!(small.resize(&memory, LARGE));
         drop(large);
         assert_eq!(memory.0.load(Ordering::Relaxed), LARGE);
         drop(small);
