@@ -47,6 +47,19 @@ fn select(mask: usize, a: usize, b: usize) -> usize {
     (mask & a) | (!mask & b)
 }
 
+/// Moves all bytes to the left by a secret distance, by as many passes as its number has bits; zeros come in from the right.
+fn shift_left(bytes: &mut [u8], distance: usize) {
+    for bit in 0..usize::BITS - bytes.len().leading_zeros() {
+        let pass = 1 << bit;
+        let mask = black_box(0_u8.wrapping_sub(u8::from(distance & pass != 0)));
+        let fixed = bytes.len().saturating_sub(pass);
+        for at in 0..bytes.len() {
+            let from = if at < fixed { bytes[at + pass] } else { 0 };
+            bytes[at] = (mask & from) | (!mask & bytes[at]);
+        }
+    }
+}
+
 /// The PRF of the draft, §7.1: HMAC-SHA-256(key, iteration ‖ label ‖ bits of the output), block after block.
 fn prf(key: &[u8], label: &[u8], length: usize) -> Zeroizing<Vec<u8>> {
     let bits = u16::try_from(length * 8).unwrap_or(u16::MAX).to_be_bytes();
@@ -80,11 +93,21 @@ impl PrivateKey {
     ///
     /// # Errors
     /// [`Error::DataLength`] or [`Error::DataInvalid`] for what is no ciphertext of this modulus: its length, or a
-    /// number beyond the modulus, both of which everybody can see.
+    /// number that is not above 1 and below the modulus less 1 (SP 800-56B §7.1.2.1), which everybody can see.
     pub fn decrypt_pkcs1(&self, ciphertext: &[u8]) -> Result<Secret, Error> {
+        self.remove_pkcs1_padding(ciphertext, self.raw(ciphertext)?.expose())
+    }
+
+    /// The part of [`PrivateKey::decrypt_pkcs1`] that comes after the raw operation, apart so that its time can be measured.
+    ///
+    /// # Errors
+    /// [`Error::DataLength`] if `encoded` is not as long as the modulus.
+    #[doc(hidden)]
+    pub fn remove_pkcs1_padding(&self, ciphertext: &[u8], encoded: &[u8]) -> Result<Secret, Error> {
         let size = self.public.modulus_bytes();
-        let encoded = self.raw(ciphertext)?;
-        let encoded = encoded.expose();
+        if encoded.len() != size {
+            return Err(Error::DataLength);
+        }
         let key = hmac::sign(Hash::Sha256, self.rejection.expose(), &[ciphertext]);
         let candidates = prf(key.as_ref(), b"length", 256);
         let alternative = prf(key.as_ref(), b"message", size);
@@ -97,7 +120,10 @@ impl PrivateKey {
         for ((to, &right), &wrong) in out.iter_mut().zip(encoded).zip(alternative.iter()) {
             *to = (black_box(mask) & right) | (!black_box(mask) & wrong);
         }
-        Ok(Secret::from_slice(out.get(start..).ok_or(Error::Library)?))
+        // To the front, touching every byte whatever the start is: no copy is shorter for another message.
+        shift_left(&mut out, start);
+        out.truncate(size - start);
+        Ok(Secret::from_vec(std::mem::take(&mut *out)))
     }
 
     /// Decrypts by OAEP.
@@ -226,6 +252,19 @@ mod tests {
         }
         for byte in 0..=255 {
             assert_eq!(is_zero(byte), if byte == 0 { usize::MAX } else { 0 });
+        }
+    }
+
+    #[test]
+    fn bytes_move_to_the_left_by_every_distance() {
+        for length in [0_u8, 1, 2, 7, 8, 9, 255] {
+            let bytes: Vec<u8> = (1..=length).collect();
+            for distance in 0..=bytes.len() {
+                let mut moved = bytes.clone();
+                shift_left(&mut moved, distance);
+                assert_eq!(moved[..bytes.len() - distance], bytes[distance..]);
+                assert!(moved[bytes.len() - distance..].iter().all(|byte| *byte == 0));
+            }
         }
     }
 

@@ -6,30 +6,36 @@
 //! may pass the threshold: so a leak is what [`RUNS`] fresh runs in a row all show, in the same direction. A real one
 //! does so every time, for |t| grows with the measurements while luck does not repeat itself.
 
+use std::hint::black_box;
 use std::time::{Duration, Instant};
 
 /// The |t| from which a single run speaks of a difference; by luck less than once in 100,000.
 const THRESHOLD: f64 = 4.5;
 /// Runs that must all agree.
-pub const RUNS: usize = 3;
+pub(crate) const RUNS: usize = 3;
 /// Which share of the measurements is kept, fastest first.
 const KEPT: [f64; 5] = [0.5, 0.75, 0.9, 0.98, 1.0];
 
 /// What the measurements say.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Verdict {
+pub(crate) enum Verdict {
     /// A run found no difference; its largest |t|.
     None(f64),
     /// Every run found the same difference; the smallest of their largest |t|.
     Leak(f64),
 }
 
-/// Measures `operation` on inputs of two classes until `patience` is over, [`RUNS`] times at most.
-pub fn compare(patience: Duration, mut operation: impl FnMut(bool, usize)) -> Verdict {
+/// Measures `operation` on inputs of two classes, which `prepare` makes by class and number, until `patience` is over. The inputs
+/// must not differ in where they lie: `prepare` makes each anew.
+pub(crate) fn compare<I, T>(
+    patience: Duration,
+    mut prepare: impl FnMut(bool, usize) -> I,
+    mut operation: impl FnMut(I) -> T,
+) -> Verdict {
     let mut least = f64::INFINITY;
     let mut direction = 0.0;
     for run in 0..RUNS {
-        let t = one_run(patience / u32::try_from(RUNS).unwrap_or(3), &mut operation);
+        let t = one_run(patience / u32::try_from(RUNS).unwrap_or(3), &mut prepare, &mut operation);
         let same = run == 0 || t.signum() == direction;
         if t.abs() < THRESHOLD || !same {
             return Verdict::None(t.abs());
@@ -39,7 +45,11 @@ pub fn compare(patience: Duration, mut operation: impl FnMut(bool, usize)) -> Ve
     Verdict::Leak(least)
 }
 
-fn one_run(patience: Duration, operation: &mut impl FnMut(bool, usize)) -> f64 {
+fn one_run<I, T>(
+    patience: Duration,
+    prepare: &mut impl FnMut(bool, usize) -> I,
+    operation: &mut impl FnMut(I) -> T,
+) -> f64 {
     let mut times: [Vec<f64>; 2] = [Vec::new(), Vec::new()];
     let start = Instant::now();
     let mut random = start.elapsed().as_nanos() | 1;
@@ -50,9 +60,12 @@ fn one_run(patience: Duration, operation: &mut impl FnMut(bool, usize)) -> f64 {
         // A generator that need not be good, only independent of what is measured (Lehmer's).
         random = (random & 0xffff_ffff_ffff_ffff) * 0xda94_2042_e4dd_58b5;
         let class = (random >> 63) & 1 == 1;
+        let input = black_box(prepare(class, round));
         let before = Instant::now();
-        operation(class, round);
+        let result = black_box(operation(input));
         let took = before.elapsed().as_secs_f64();
+        // What it made is not measured: to wipe it takes as long as it is.
+        drop(result);
         // The first ones fill the caches.
         if round > 20 {
             times[usize::from(class)].push(took);

@@ -114,7 +114,9 @@ fn key_derivation() {
 fn password_based_derivation() {
     let names = [
         (pbkdf2::TestName::Pbkdf2HmacSha1, Hash::Sha1),
+        (pbkdf2::TestName::Pbkdf2HmacSha224, Hash::Sha224),
         (pbkdf2::TestName::Pbkdf2HmacSha256, Hash::Sha256),
+        (pbkdf2::TestName::Pbkdf2HmacSha384, Hash::Sha384),
         (pbkdf2::TestName::Pbkdf2HmacSha512, Hash::Sha512),
     ];
     for (name, hash) in names {
