@@ -1,7 +1,10 @@
 //! The daemon as an operator and an application see it.
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by a panic")]
 
 use casemate_protocol::messages::{Answer, Ask, Empty};
 use casemate_tests::{Build, Cluster};
+
+mod sandbox;
 
 #[test]
 fn a_cluster_of_one_serves() {

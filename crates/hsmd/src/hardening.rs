@@ -7,11 +7,11 @@ use landlock::{
     RulesetCreatedAttr as _, RulesetStatus,
 };
 use nix::sys::mman::{MlockAllFlags, mlockall};
-use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use nix::sys::resource::{RLIM_INFINITY, Resource, getrlimit, setrlimit};
 use nix::unistd::{User, chown, geteuid, setgid, setgroups, setuid};
-use seccompiler::{BpfProgram, SeccompAction, SeccompFilter};
 
 use crate::configuration::Sandbox;
+use crate::system_calls;
 
 /// Why the process could not be hardened.
 #[derive(Debug, thiserror::Error)]
@@ -36,14 +36,30 @@ pub(crate) fn before_secrets(connections: usize) -> Result<(), HardeningError> {
             tracing::warn!(%error, "the limit of open files could not be raised");
         }
     }
-    if let Err(error) = mlockall(
-        MlockAllFlags::MCL_CURRENT
-            | MlockAllFlags::MCL_FUTURE
-            | MlockAllFlags::from_bits_retain(libc::MCL_ONFAULT),
-    ) {
-        tracing::warn!(%error, "memory could not be locked: secrets may reach the swap space");
-    }
+    lock_memory();
     Ok(())
+}
+
+/// Keeps all memory out of the swap space, also what is mapped later. Under a limit that would one day refuse memory to the
+/// daemon, and so stop it: then it is not locked, and the log says how it could be.
+fn lock_memory() {
+    if geteuid().is_root()
+        && let Err(error) = setrlimit(Resource::RLIMIT_MEMLOCK, RLIM_INFINITY, RLIM_INFINITY)
+    {
+        tracing::debug!(%error, "the limit of locked memory could not be lifted");
+    }
+    let limit = getrlimit(Resource::RLIMIT_MEMLOCK).map_or(0, |(soft, _)| soft);
+    if limit != RLIM_INFINITY {
+        tracing::warn!(
+            limit,
+            "memory is not locked, for its limit is finite (LimitMEMLOCK=infinity): secrets may reach the swap space"
+        );
+        return;
+    }
+    let later = MlockAllFlags::MCL_FUTURE | MlockAllFlags::from_bits_retain(libc::MCL_ONFAULT);
+    if let Err(error) = mlockall(MlockAllFlags::MCL_CURRENT | later) {
+        tracing::warn!(%error, "memory is not locked: secrets may reach the swap space");
+    }
 }
 
 /// Becomes the configured user, who gets the data directory.
@@ -65,8 +81,14 @@ pub(crate) fn become_user(user: Option<&str>, data: &Path) -> Result<(), Hardeni
 
 /// Last, when every file but those of the data directory is open: landlock and seccomp.
 pub(crate) fn sandbox(mode: Sandbox, data: &Path) -> Result<(), HardeningError> {
+    // The control of the sandbox's test: what the probe does works without one.
+    #[cfg(feature = "testing")]
+    if std::env::var_os("CASEMATE_SANDBOX_SKIP").is_some() {
+        tracing::warn!("no sandbox: a test wants none");
+        return Ok(());
+    }
     let restricted = restrict_files(data).map_err(|error| error.to_string());
-    let filtered = filter_calls().map_err(|error| error.to_string());
+    let filtered = system_calls::restrict().map_err(|error| error.to_string());
     for (what, result) in [("landlock", restricted), ("seccomp", filtered)] {
         match (result, mode) {
             (Ok(()), _) => {}
@@ -85,10 +107,6 @@ enum SandboxError {
     Path(#[from] landlock::PathFdError),
     #[error("landlock is not enforced by this kernel")]
     NotEnforced,
-    #[error("seccomp: {0}")]
-    Filter(#[from] seccompiler::BackendError),
-    #[error("seccomp: {0}")]
-    Install(#[from] seccompiler::Error),
 }
 
 /// Files: the data directory, and nothing else.
@@ -106,57 +124,31 @@ fn restrict_files(data: &Path) -> Result<(), SandboxError> {
     }
 }
 
-/// System calls that an HSM never makes once it serves: starting programs, connecting out, looking into processes, changing the kernel.
-const FORBIDDEN: &[i64] = &[
-    libc::SYS_connect,
-    libc::SYS_execve,
-    libc::SYS_execveat,
-    libc::SYS_ptrace,
-    libc::SYS_process_vm_readv,
-    libc::SYS_process_vm_writev,
-    libc::SYS_mount,
-    libc::SYS_umount2,
-    libc::SYS_pivot_root,
-    libc::SYS_chroot,
-    libc::SYS_setns,
-    libc::SYS_unshare,
-    libc::SYS_bpf,
-    libc::SYS_perf_event_open,
-    libc::SYS_keyctl,
-    libc::SYS_add_key,
-    libc::SYS_request_key,
-    libc::SYS_init_module,
-    libc::SYS_finit_module,
-    libc::SYS_delete_module,
-    libc::SYS_kexec_load,
-    libc::SYS_userfaultfd,
-    libc::SYS_open_by_handle_at,
-    libc::SYS_reboot,
-    libc::SYS_swapon,
-];
-
-fn filter_calls() -> Result<(), SandboxError> {
-    let rules = FORBIDDEN.iter().map(|&number| (number, Vec::new())).collect();
-    let refused = SeccompAction::Errno(1);
-    let architecture = std::env::consts::ARCH.try_into()?;
-    let filter = SeccompFilter::new(rules, SeccompAction::Allow, refused, architecture)?;
-    let program: BpfProgram = filter.try_into()?;
-    seccompiler::apply_filter_all_threads(&program)?;
-    Ok(())
-}
-
-/// What a live daemon is refused, for the test of the sandbox: one line of the log for each.
+/// What a live daemon is refused, for the test of the sandbox: one line of the log for each. Each works without a sandbox.
 #[cfg(feature = "testing")]
-pub(crate) fn probe() {
+pub(crate) fn probe(data: &Path) {
+    use std::io::ErrorKind::PermissionDenied;
     if std::env::var_os("CASEMATE_SANDBOX_PROBE").is_none() {
         return;
     }
-    let program = std::process::Command::new("/bin/true").status();
-    tracing::info!(refused = program.is_err(), "probe: start a program");
-    let path = std::fs::read("/etc/passwd");
-    tracing::info!(refused = path.is_err(), "probe: read another file");
-    let connection = std::net::TcpStream::connect("127.0.0.1:9");
-    let refused =
-        connection.is_err_and(|error| error.kind() == std::io::ErrorKind::PermissionDenied);
-    tracing::info!(refused, "probe: connect out");
+    let say = |what: &str, error: Option<std::io::Error>| {
+        let refused = error.as_ref().is_some_and(|error| error.kind() == PermissionDenied);
+        tracing::info!(refused, ?error, "probe: {what}");
+    };
+    say("start a program", std::process::Command::new("/bin/true").status().err());
+    say("read another file", std::fs::read("/etc/passwd").err());
+    let outside = std::env::temp_dir().join(format!("casemate-probe-{}", std::process::id()));
+    say("write another file", std::fs::write(&outside, "probe").err());
+    say("connect out", std::net::TcpStream::connect("127.0.0.1:9").err());
+    say("make a socket", std::net::UdpSocket::bind("127.0.0.1:0").err());
+    // Landlock allows it, seccomp does not.
+    let link = data.join("probe");
+    say("make a link", std::os::unix::fs::symlink("/etc/passwd", &link).err());
+    say("become dumpable", nix::sys::prctl::set_dumpable(true).err().map(Into::into));
+    // Of what the control did nothing stays; in the sandbox there is nothing.
+    for path in [outside, link] {
+        if let Err(error) = std::fs::remove_file(&path) {
+            tracing::debug!(%error, "the probe left nothing behind");
+        }
+    }
 }

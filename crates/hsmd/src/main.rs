@@ -19,6 +19,7 @@ mod notify;
 mod sealing_provider;
 mod server;
 mod start;
+mod system_calls;
 mod tls;
 
 use configuration::Configuration;

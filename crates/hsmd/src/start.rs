@@ -122,7 +122,7 @@ pub(crate) fn run(configuration: &Configuration) -> Result<(), StartError> {
     clock.not_before(reader.applied_time());
     hardening::sandbox(configuration.sandbox, &configuration.data_directory)?;
     #[cfg(feature = "testing")]
-    hardening::probe();
+    hardening::probe(&configuration.data_directory);
     let tls = Tls::new(reader.clone(), Arc::clone(&clock))?;
     let running = server.start(reader, Arc::new(cluster), provider, tls, clock)?;
     tracing::info!(listen = %configuration.listen, "ready");
