@@ -7,12 +7,14 @@
 //! does so every time, for |t| grows with the measurements while luck does not repeat itself.
 
 use std::hint::black_box;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 /// The |t| from which a single run speaks of a difference; by luck less than once in 100,000.
 const THRESHOLD: f64 = 4.5;
 /// Runs that must all agree.
 pub(crate) const RUNS: usize = 3;
+/// The first ones fill the caches, and do not count.
+const WARM_UP: usize = 20;
 /// Which share of the measurements is kept, fastest first.
 const KEPT: [f64; 5] = [0.5, 0.75, 0.9, 0.98, 1.0];
 
@@ -25,17 +27,18 @@ pub(crate) enum Verdict {
     Leak(f64),
 }
 
-/// Measures `operation` on inputs of two classes, which `prepare` makes by class and number, until `patience` is over. The inputs
-/// must not differ in where they lie: `prepare` makes each anew.
+/// Measures `operation` on inputs of two classes, which `prepare` makes by class and number, so many times a run. The
+/// inputs must not differ in where they lie: `prepare` makes each anew.
 pub(crate) fn compare<I, T>(
-    patience: Duration,
+    measurements: usize,
     mut prepare: impl FnMut(bool, usize) -> I,
     mut operation: impl FnMut(I) -> T,
 ) -> Verdict {
+    let mut random = u128::from(std::process::id()) << 1 | 1;
     let mut least = f64::INFINITY;
     let mut direction = 0.0;
     for run in 0..RUNS {
-        let t = one_run(patience / u32::try_from(RUNS).unwrap_or(3), &mut prepare, &mut operation);
+        let t = one_run(measurements, &mut random, &mut prepare, &mut operation);
         let same = run == 0 || t.signum() == direction;
         if t.abs() < THRESHOLD || !same {
             return Verdict::None(t.abs());
@@ -46,28 +49,23 @@ pub(crate) fn compare<I, T>(
 }
 
 fn one_run<I, T>(
-    patience: Duration,
+    measurements: usize,
+    random: &mut u128,
     prepare: &mut impl FnMut(bool, usize) -> I,
     operation: &mut impl FnMut(I) -> T,
 ) -> f64 {
     let mut times: [Vec<f64>; 2] = [Vec::new(), Vec::new()];
-    let start = Instant::now();
-    let mut random = start.elapsed().as_nanos() | 1;
-    for round in 0_usize.. {
-        if start.elapsed() > patience {
-            break;
-        }
+    for round in 0..measurements + WARM_UP {
         // A generator that need not be good, only independent of what is measured (Lehmer's).
-        random = (random & 0xffff_ffff_ffff_ffff) * 0xda94_2042_e4dd_58b5;
-        let class = (random >> 63) & 1 == 1;
+        *random = (*random & 0xffff_ffff_ffff_ffff) * 0xda94_2042_e4dd_58b5;
+        let class = (*random >> 63) & 1 == 1;
         let input = black_box(prepare(class, round));
         let before = Instant::now();
         let result = black_box(operation(input));
         let took = before.elapsed().as_secs_f64();
         // What it made is not measured: to wipe it takes as long as it is.
         drop(result);
-        // The first ones fill the caches.
-        if round > 20 {
+        if round >= WARM_UP {
             times[usize::from(class)].push(took);
         }
     }
@@ -104,9 +102,7 @@ fn moments(times: &[f64]) -> (f64, f64) {
 }
 
 fn welch([one, two]: &[Vec<f64>; 2]) -> f64 {
-    if one.len() < 100 || two.len() < 100 {
-        return 0.0;
-    }
+    assert!(one.len() > 20 && two.len() > 20, "too few measurements to say anything");
     let ((one, one_variance), (two, two_variance)) = (moments(one), moments(two));
     let deviation = (one_variance + two_variance).sqrt();
     if deviation == 0.0 { 0.0 } else { (one - two) / deviation }

@@ -1,7 +1,8 @@
 //! Wrong passwords: delays and limits, counted before a password is checked.
 //!
-//! An attempt is reserved first and counted as wrong until it proves right, so guesses in parallel do
-//! not outrun the counter. Delays count per user and source, so nobody can lock others out from
+//! An attempt is reserved before it is checked: of one user from one source no more are checked at once than may still be wrong
+//! without a delay, so guesses in parallel do not outrun the counter, and programs that start together with the right
+//! password take turns. Delays count per user and source, so nobody can lock others out from
 //! afar. Unknown users are counted like known ones. This is per HSM: the bound on guesses in a
 //! cluster is the number of HSMs times the bound of one.
 
@@ -47,6 +48,7 @@ impl Prefix {
 #[derive(Clone, Copy, Default)]
 struct Count {
     wrong: u32,
+    in_flight: u32,
     next: Time,
     last: Time,
 }
@@ -113,9 +115,11 @@ impl Attempts {
         if now < count.next {
             return Err(Error::LogInDelayed(count.next.ms_since(now)));
         }
-        count.wrong = count.wrong.saturating_add(1);
+        if count.in_flight >= limits::FREE_ATTEMPTS.saturating_sub(count.wrong).max(1) {
+            return Err(Error::Busy(limits::BUSY_MS));
+        }
+        count.in_flight = count.in_flight.saturating_add(1);
         count.last = now;
-        count.next = now.after_ms(delay_ms(count.wrong));
         if counts.sources.len() >= limits::ATTEMPT_SOURCES_MAX
             && !counts.sources.contains_key(source)
         {
@@ -135,7 +139,15 @@ impl Attempts {
                 counts.in_flight.insert(source.prefix, more.saturating_sub(1));
             }
         }
+        let Some(count) = counts.sources.get_mut(source) else { return };
+        count.in_flight = count.in_flight.saturating_sub(1);
         if right {
+            (count.wrong, count.next) = (0, Time(0));
+        } else {
+            count.wrong = count.wrong.saturating_add(1);
+            count.next = count.last.after_ms(delay_ms(count.wrong));
+        }
+        if count.wrong == 0 && count.in_flight == 0 {
             counts.sources.remove(source);
         }
     }
