@@ -5,6 +5,7 @@ use casemate_protocol::messages::{Answer, Ask, Empty};
 use casemate_tests::{Build, Cluster};
 
 mod sandbox;
+mod trust;
 
 #[test]
 fn a_cluster_of_one_serves() {

@@ -19,7 +19,7 @@ const KEY: &[u8] = include_bytes!("../../src/self_test/rsa_2048.pk8");
 const PER_CLASS: usize = 512;
 /// Measurements of a run: of the whole decryption, which takes a millisecond, and of what takes microseconds.
 const WHOLE: usize = 400;
-const PADDING: usize = 6_000;
+const PADDING: usize = 16_000;
 
 /// A way in which padding is wrong.
 #[derive(Clone, Copy, Debug)]
@@ -98,15 +98,16 @@ fn inputs(key: &PrivateKey, wrong: Wrong) -> [Vec<Input>; 2] {
     })
 }
 
-/// Compares right padding with each wrong one; `leaks` says what is expected of all of them.
-fn compare_all(
+/// Compares right padding with wrong ones; `leaks` says what is expected of all of them.
+fn compare_with(
+    wrongs: &[Wrong],
     what: &str,
     leaks: bool,
     measurements: usize,
     operation: impl Fn(&PrivateKey, &Input) -> Option<Secret>,
 ) {
     let key = PrivateKey::from_pkcs8(KEY).unwrap();
-    for wrong in WRONG {
+    for &wrong in wrongs {
         let inputs = inputs(&key, wrong);
         let prepare =
             |class: bool, round: usize| inputs[usize::from(class)][round % PER_CLASS].clone();
@@ -118,14 +119,14 @@ fn compare_all(
 
 #[test]
 fn our_decryption_takes_the_same_time_for_right_and_wrong_padding() {
-    compare_all("ours, whole", false, WHOLE, |key, input| {
+    compare_with(&WRONG, "ours, whole", false, WHOLE, |key, input| {
         key.decrypt_pkcs1(&input.ciphertext).ok()
     });
 }
 
 #[test]
 fn our_removal_of_padding_takes_the_same_time_for_right_and_wrong_padding() {
-    compare_all("ours, padding", false, PADDING, |key, input| {
+    compare_with(&WRONG, "ours, padding", false, PADDING, |key, input| {
         key.remove_pkcs1_padding(&input.ciphertext, &input.encoded).ok()
     });
 }
@@ -142,17 +143,17 @@ fn remove_in_haste(encoded: &[u8]) -> Option<Secret> {
 /// The control: rejection that is computed only when it is needed is found in the time of the whole decryption.
 #[test]
 fn a_planted_leak_of_the_whole_decryption_is_found() {
-    compare_all("planted, whole", true, WHOLE, |key, input| {
+    compare_with(&WRONG, "planted, whole", true, WHOLE, |key, input| {
         let encoded = key.raw(&input.ciphertext).ok()?;
         remove_in_haste(encoded.expose())
             .or_else(|| key.remove_pkcs1_padding(&input.ciphertext, encoded.expose()).ok())
     });
 }
 
-/// The control: a search that stops early is found beside a computation of the same length as ours.
+/// The control: a search that stops early, tens of nanoseconds beside twenty microseconds of ours, is found.
 #[test]
 fn a_planted_leak_of_the_removal_is_found() {
-    compare_all("planted, padding", true, PADDING, |key, input| {
+    compare_with(&[Wrong::SeparatorTooEarly], "planted, padding", true, PADDING, |key, input| {
         let same = key.remove_pkcs1_padding(&input.ciphertext, &input.encoded).ok();
         remove_in_haste(&input.encoded).or(same)
     });

@@ -69,6 +69,7 @@ fn one_run<I, T>(
             times[usize::from(class)].push(took);
         }
     }
+    assert!(times.iter().all(|class| class.len() > 100), "too few measurements to say anything");
     let mut pooled: Vec<f64> = times.iter().flatten().copied().collect();
     pooled.sort_by(f64::total_cmp);
     let mut largest = 0.0_f64;
@@ -102,7 +103,10 @@ fn moments(times: &[f64]) -> (f64, f64) {
 }
 
 fn welch([one, two]: &[Vec<f64>; 2]) -> f64 {
-    assert!(one.len() > 20 && two.len() > 20, "too few measurements to say anything");
+    // Where one class is so much faster that it is alone among the fastest, the wider crops tell them apart.
+    if one.len() < 20 || two.len() < 20 {
+        return 0.0;
+    }
     let ((one, one_variance), (two, two_variance)) = (moments(one), moments(two));
     let deviation = (one_variance + two_variance).sqrt();
     if deviation == 0.0 { 0.0 } else { (one - two) / deviation }
