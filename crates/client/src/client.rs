@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use casemate_crypto::{Hash, Secret, hmac, random};
+use casemate_crypto::{Hash, Secret, Wiped, hmac, random};
 use casemate_protocol::identity::ClusterId;
 use casemate_protocol::messages::{
     Activate, Answer, Ask, Empty, Lifecycle, LogIn, LoggedIn as WireLoggedIn, Reply, Request,
@@ -119,7 +119,7 @@ impl Client {
         let mut attempts = Attempts::new(Instant::now() + deadline);
         loop {
             request.repeated = attempts.is_repeated();
-            let message = zeroize::Zeroizing::new(request.encode_to_vec());
+            let message = Wiped::from(request.encode_to_vec());
             let error = match self.attempt(sequence, &message, attempts.deadline()) {
                 Ok(answer) => return Ok(answer),
                 Err(error) => error,
@@ -396,7 +396,7 @@ impl Client {
             certificate: certificate.to_owned(),
         };
         let request = Request { ask: Some(Ask::Activate(ask)), ..Request::default() };
-        let message = zeroize::Zeroizing::new(request.encode_to_vec());
+        let message = Wiped::from(request.encode_to_vec());
         let sequence = self.sequence.fetch_add(1, Ordering::Relaxed);
         let reply = link.round_trip(sequence, &message, deadline).map_err(final_error)?;
         decode(&link, reply).map(drop).map_err(final_error)

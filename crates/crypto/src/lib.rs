@@ -28,7 +28,7 @@ pub mod x25519;
 pub use digest::Hash;
 pub use error::Error;
 pub use keys::verify_spki;
-pub use secret::{Secret, constant_time_eq};
+pub use secret::{Secret, Wiped, constant_time_eq};
 
 /// Whether the library is the FIPS build of AWS-LC, running in FIPS mode.
 #[must_use]

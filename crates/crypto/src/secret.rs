@@ -1,27 +1,59 @@
 //! Secret bytes: cannot be printed, copied by accident or serialised, and are wiped when dropped.
 
-use zeroize::Zeroizing;
+use std::ops::{Deref, DerefMut};
+
+/// Bytes on the heap that are wiped when dropped, with all the memory that was reserved for them.
+///
+/// By the library's own wipe: a write of each byte that no compiler removes, as other crates have it, takes longer than encrypting.
+#[derive(Default)]
+pub struct Wiped(Vec<u8>);
+
+impl From<Vec<u8>> for Wiped {
+    fn from(bytes: Vec<u8>) -> Self {
+        Self(bytes)
+    }
+}
+
+impl Deref for Wiped {
+    type Target = Vec<u8>;
+    fn deref(&self) -> &Vec<u8> {
+        &self.0
+    }
+}
+
+impl DerefMut for Wiped {
+    fn deref_mut(&mut self) -> &mut Vec<u8> {
+        &mut self.0
+    }
+}
+
+impl Drop for Wiped {
+    fn drop(&mut self) {
+        // SAFETY: the pointer is good for the capacity, which is the vector's own memory.
+        unsafe { aws_lc_sys::OPENSSL_cleanse(self.0.as_mut_ptr().cast(), self.0.capacity()) }
+    }
+}
 
 /// Secret bytes on the heap.
-pub struct Secret(Zeroizing<Vec<u8>>);
+pub struct Secret(Wiped);
 
 impl Secret {
     /// Copies secret bytes. The source stays the caller's to wipe.
     #[must_use]
     pub fn from_slice(bytes: &[u8]) -> Self {
-        Self(Zeroizing::new(bytes.to_vec()))
+        Self(Wiped(bytes.to_vec()))
     }
 
     /// Takes secret bytes.
     #[must_use]
     pub fn from_vec(bytes: Vec<u8>) -> Self {
-        Self(Zeroizing::new(bytes))
+        Self(Wiped(bytes))
     }
 
     /// Draws so many random bytes.
     #[must_use]
     pub fn random(length: usize) -> Self {
-        let mut bytes = Zeroizing::new(vec![0; length]);
+        let mut bytes = Wiped(vec![0; length]);
         crate::random::fill(&mut bytes);
         Self(bytes)
     }

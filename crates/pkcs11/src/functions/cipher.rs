@@ -1,11 +1,11 @@
 //! Encryption and decryption, of messages too (PKCS#11 3.2 §5.8 to §5.11).
 
 use bytes::Bytes;
+use casemate_crypto::Wiped;
 use casemate_protocol::mechanisms::MechanismRow;
 use casemate_protocol::messages::Gcm;
 use casemate_protocol::{AttributeType, Mechanism};
 use cryptoki_sys as ck;
-use zeroize::Zeroizing;
 
 use super::{arguments, check_free, end_on_error};
 use crate::abi::Output;
@@ -119,7 +119,7 @@ fn give(
     cipher: &mut Cipher,
     bytes: usize,
     output: &Output,
-    work: impl FnOnce(&mut Cipher) -> Result<Zeroizing<Vec<u8>>>,
+    work: impl FnOnce(&mut Cipher) -> Result<Wiped>,
 ) -> Result<Then> {
     if output.is_query() {
         output.say_length(cipher.ready.as_ref().map_or(bytes, |ready| ready.len()));
@@ -180,7 +180,7 @@ pub(crate) fn decrypt_message(
     session: &Session,
     gcm: Gcm,
     ciphertext: Bytes,
-) -> Result<Zeroizing<Vec<u8>>> {
+) -> Result<Wiped> {
     let active = session.active();
     let message = active.message_decrypt.as_ref().ok_or(Code::OPERATION_NOT_INITIALIZED)?;
     message.decrypt(library, gcm, ciphertext)

@@ -1,10 +1,10 @@
 //! Digests (PKCS#11 3.2 §5.12).
 
+use casemate_crypto::Wiped;
 use casemate_protocol::AttributeType;
 use casemate_protocol::mechanisms::MechanismRow;
 use casemate_protocol::messages::{Answer, Ask, GetAttributes};
 use cryptoki_sys as ck;
-use zeroize::Zeroizing;
 
 use super::{arguments, check_free, end_on_error};
 use crate::abi::{Output, Settled};
@@ -62,7 +62,7 @@ pub(crate) fn key(library: &Library, session: &Session, key: ck::CK_OBJECT_HANDL
     Ok(())
 }
 
-fn value(library: &Library, key: ck::CK_OBJECT_HANDLE) -> Result<Zeroizing<Vec<u8>>> {
+fn value(library: &Library, key: ck::CK_OBJECT_HANDLE) -> Result<Wiped> {
     let invalid = Code::KEY_HANDLE_INVALID;
     let object = Some(library.objects.reference(key, invalid)?);
     let attributes = vec![AttributeType::Value.number()];
@@ -71,7 +71,7 @@ fn value(library: &Library, key: ck::CK_OBJECT_HANDLE) -> Result<Zeroizing<Vec<u
     let Answer::Attributes(found) = answer else { return unexpected() };
     let found = found.attributes.into_iter().next().filter(|answer| answer.error.is_none());
     let found = found.ok_or(Code(ck::CKR_KEY_INDIGESTIBLE))?;
-    Ok(Zeroizing::new(found.value))
+    Ok(Wiped::from(found.value))
 }
 
 /// `C_DigestFinal`

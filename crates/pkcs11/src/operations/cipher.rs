@@ -5,10 +5,10 @@
 //! collected, and go in one piece: nothing is shown that was not authenticated.
 
 use bytes::Bytes;
+use casemate_crypto::Wiped;
 use casemate_protocol::Mechanism;
 use casemate_protocol::messages::{Answer, Ask, Operation, Parameter, Part};
 use cryptoki_sys as ck;
-use zeroize::Zeroizing;
 
 use super::{COLLECTED_BYTES_MAX, Usable, collect, take};
 use crate::code::{Code, Result};
@@ -39,11 +39,11 @@ pub(crate) struct Cipher {
     pub(crate) usable: Usable,
     direction: Direction,
     chain: Chain,
-    waiting: Zeroizing<Vec<u8>>,
+    waiting: Wiped,
     /// Whether a part came: then only parts and the end may follow.
     pub(crate) in_parts: bool,
     /// A result that did not fit into the caller's buffer.
-    pub(crate) ready: Option<Zeroizing<Vec<u8>>>,
+    pub(crate) ready: Option<Wiped>,
 }
 
 const BLOCK: usize = 16;
@@ -64,7 +64,7 @@ impl Cipher {
             Mechanism::AesCtr => Chain::Counter,
             _ => Chain::Collected,
         };
-        let waiting = Zeroizing::default();
+        let waiting = Wiped::default();
         Self { usable, direction, chain, waiting, in_parts: false, ready: None }
     }
 
@@ -109,7 +109,7 @@ impl Cipher {
     ///
     /// # Errors
     /// The code of the cause.
-    pub(crate) fn whole(&mut self, library: &Library, data: Bytes) -> Result<Zeroizing<Vec<u8>>> {
+    pub(crate) fn whole(&mut self, library: &Library, data: Bytes) -> Result<Wiped> {
         self.usable.check_confirmed()?;
         if data.len() <= COLLECTED_BYTES_MAX {
             return self.send(library, data, Part::Whole);
@@ -138,10 +138,10 @@ impl Cipher {
     ///
     /// # Errors
     /// The code of the cause.
-    pub(crate) fn part(&mut self, library: &Library, data: &[u8]) -> Result<Zeroizing<Vec<u8>>> {
+    pub(crate) fn part(&mut self, library: &Library, data: &[u8]) -> Result<Wiped> {
         self.usable.check_confirmed()?;
         self.in_parts = true;
-        let mut output = Zeroizing::new(Vec::new());
+        let mut output = Wiped::from(Vec::new());
         if self.chain == Chain::Collected {
             collect(&mut self.waiting, data)?;
             return Ok(output);
@@ -174,24 +174,22 @@ impl Cipher {
     ///
     /// # Errors
     /// `CKR_DATA_LEN_RANGE` if a block is not whole, or the code of another cause.
-    pub(crate) fn last(&mut self, library: &Library) -> Result<Zeroizing<Vec<u8>>> {
+    pub(crate) fn last(&mut self, library: &Library) -> Result<Wiped> {
         self.usable.check_confirmed()?;
         let data = take(&mut self.waiting);
         match self.chain {
-            Chain::Blocks | Chain::Cbc { padded: false } if data.is_empty() => {
-                Ok(Zeroizing::default())
-            }
+            Chain::Blocks | Chain::Cbc { padded: false } if data.is_empty() => Ok(Wiped::default()),
             Chain::Blocks | Chain::Cbc { padded: false } => Err(match self.direction {
                 Direction::Encrypt => Code::DATA_LEN_RANGE,
                 Direction::Decrypt => Code(ck::CKR_ENCRYPTED_DATA_LEN_RANGE),
             }),
-            Chain::Counter if data.is_empty() => Ok(Zeroizing::default()),
+            Chain::Counter if data.is_empty() => Ok(Wiped::default()),
             Chain::Counter | Chain::Cbc { padded: true } => self.send(library, data, Part::Last),
             Chain::Collected => self.send(library, data, Part::Whole),
         }
     }
 
-    fn send(&mut self, library: &Library, data: Bytes, part: Part) -> Result<Zeroizing<Vec<u8>>> {
+    fn send(&mut self, library: &Library, data: Bytes, part: Part) -> Result<Wiped> {
         let operation = Operation {
             key: Some(self.usable.key.clone()),
             mechanism: Some(self.usable.mechanism.clone()),
@@ -212,7 +210,7 @@ impl Cipher {
             advance(self.usable.mechanism.parameter.as_mut(), ciphertext);
         }
         // One copy into memory that is wiped; the message's own is freed by the caller of the wire.
-        Ok(Zeroizing::new(answer.data.to_vec()))
+        Ok(Wiped::from(answer.data.to_vec()))
     }
 }
 

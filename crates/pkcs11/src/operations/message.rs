@@ -1,9 +1,9 @@
 //! Encryption of messages, each with its own IV (PKCS#11 3.2 §5.10): AES-GCM, whose IV the module can make.
 
 use bytes::Bytes;
+use casemate_crypto::Wiped;
 use casemate_protocol::messages::{Answer, Ask, Gcm, MechanismUse, Operation, Parameter};
 use cryptoki_sys as ck;
-use zeroize::Zeroizing;
 
 use super::{COLLECTED_BYTES_MAX, Usable};
 use crate::code::{Code, Result};
@@ -59,18 +59,13 @@ impl Message {
     ///
     /// # Errors
     /// `CKR_AEAD_DECRYPT_FAILED` if it is not authentic, or the code of another cause.
-    pub(crate) fn decrypt(
-        &self,
-        library: &Library,
-        gcm: Gcm,
-        ciphertext: Bytes,
-    ) -> Result<Zeroizing<Vec<u8>>> {
+    pub(crate) fn decrypt(&self, library: &Library, gcm: Gcm, ciphertext: Bytes) -> Result<Wiped> {
         let operation = self.operation(gcm, ciphertext)?;
         let failed = ck::CKR_AEAD_DECRYPT_FAILED;
         let answer = library
             .call(Ask::Decrypt(operation))
             .map_err(|code| code.instead_of(Code(ck::CKR_ENCRYPTED_DATA_INVALID), failed))?;
         let Answer::Data(answer) = answer else { return unexpected() };
-        Ok(Zeroizing::new(answer.data.to_vec()))
+        Ok(Wiped::from(answer.data.to_vec()))
     }
 }

@@ -6,6 +6,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use casemate_crypto::Wiped;
 use casemate_protocol::mechanisms::MechanismRow;
 use casemate_protocol::messages::{MechanismUse, ObjectReference};
 use casemate_protocol::{AttributeType, limits};
@@ -88,6 +89,6 @@ pub(crate) fn collect(collected: &mut Vec<u8>, data: &[u8]) -> Result<()> {
 }
 
 /// Moves bytes into a message.
-pub(crate) fn take(bytes: &mut zeroize::Zeroizing<Vec<u8>>) -> Bytes {
+pub(crate) fn take(bytes: &mut Wiped) -> Bytes {
     Bytes::from(std::mem::take(&mut **bytes))
 }

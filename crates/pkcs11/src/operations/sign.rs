@@ -1,10 +1,10 @@
 //! Signatures and MACs that were begun, made or verified.
 
 use bytes::Bytes;
+use casemate_crypto::Wiped;
 use casemate_crypto::digest::Hasher;
 use casemate_protocol::messages::{Answer, Ask, Operation, Parameter, Part, Verify};
 use casemate_protocol::{KeyType, Mechanism};
-use zeroize::Zeroizing;
 
 use super::digest::crypto_hash;
 use super::{COLLECTED_BYTES_MAX, Usable, collect, take};
@@ -16,9 +16,9 @@ enum Input {
     /// It is hashed here.
     Hash(Box<Hasher>),
     /// It is collected, and goes to the HSM at the end.
-    Collected(Zeroizing<Vec<u8>>),
+    Collected(Wiped),
     /// It goes to the HSM part by part, with the sealed state of the part before (CMAC).
-    Chained { waiting: Zeroizing<Vec<u8>>, state: Bytes },
+    Chained { waiting: Wiped, state: Bytes },
 }
 
 /// Bytes of a CMAC's message that wait before they are sent as a part.
@@ -42,9 +42,9 @@ impl Signature {
         let input = match (mechanism.client_hash(), mechanism) {
             (Some(hash), _) => Input::Hash(Box::new(Hasher::new(crypto_hash(hash)))),
             (None, Mechanism::AesCmac | Mechanism::AesCmacGeneral) => {
-                Input::Chained { waiting: Zeroizing::default(), state: Bytes::new() }
+                Input::Chained { waiting: Wiped::default(), state: Bytes::new() }
             }
-            (None, _) => Input::Collected(Zeroizing::default()),
+            (None, _) => Input::Collected(Wiped::default()),
         };
         Self { usable, input, verifies, in_parts: false, expected: None }
     }
