@@ -1,14 +1,24 @@
 //! The limits of the wire and of the module, with their reasons.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-/// The value of an expression of numbers, `<<` and `*`.
-fn value(expression: &str) -> u64 {
-    let number = |text: &str| text.trim().replace('_', "").parse::<u64>().expect("a number");
-    if let Some((number_of, bits)) = expression.split_once("<<") {
-        return value(number_of) << number(bits);
+/// The limits before, by their names.
+type Known = BTreeMap<String, u64>;
+
+/// The value of an expression of numbers, limits before it, `<<`, `+` and `*`.
+fn value(expression: &str, known: &Known) -> u64 {
+    let factor = |text: &str| {
+        let text = text.trim();
+        known
+            .get(text)
+            .copied()
+            .unwrap_or_else(|| text.replace('_', "").parse().expect("a number"))
+    };
+    if let Some((number, bits)) = expression.split_once("<<") {
+        return factor(number) << factor(bits);
     }
-    expression.split('*').map(number).product()
+    expression.split('+').map(|term| term.split('*').map(factor).product::<u64>()).sum()
 }
 
 fn with_thousands(number: u64) -> String {
@@ -25,7 +35,7 @@ fn with_thousands(number: u64) -> String {
 
 fn table(path: &str, page: &mut String) {
     page.push_str("| limit | value | what, and why |\n| --- | --- | --- |\n");
-    let mut reason = String::new();
+    let (mut reason, mut known) = (String::new(), Known::new());
     for line in crate::source(path).lines() {
         if let Some(words) = line.strip_prefix("///") {
             reason = format!("{reason}{words}");
@@ -33,8 +43,9 @@ fn table(path: &str, page: &mut String) {
             let (name, rest) = rest.split_once(':').unwrap();
             let expression = rest.split_once('=').unwrap().1.trim_end_matches(';');
             let what = reason.trim().replace("([`crate::frame`])", "").replace(" .", ".");
-            writeln!(page, "| `{name}` | {} | {what} |", with_thousands(value(expression)))
-                .unwrap();
+            let value = value(expression, &known);
+            writeln!(page, "| `{name}` | {} | {what} |", with_thousands(value)).unwrap();
+            known.insert(name.to_owned(), value);
             reason.clear();
         }
     }
@@ -60,7 +71,9 @@ fn limits_are_those_of_the_code() {
 
 #[test]
 fn expressions_have_values() {
-    assert_eq!(value(" 65 << 20"), 68_157_440);
-    assert_eq!(value("30 * 24 * 3_600_000"), 2_592_000_000);
+    let known = Known::from([("DAY".to_owned(), 86_400)]);
+    assert_eq!(value(" 65 << 20", &known), 68_157_440);
+    assert_eq!(value("30 * 24 * 3_600_000", &known), 2_592_000_000);
+    assert_eq!(value("DAY + 2 * 1_000", &known), 88_400);
     assert_eq!(with_thousands(1_234_567), "1,234,567");
 }
