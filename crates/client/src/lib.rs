@@ -13,6 +13,7 @@
 mod client;
 mod config;
 mod core;
+mod dial;
 mod error;
 mod link;
 mod trust;

@@ -15,9 +15,7 @@ use std::thread::Thread;
 use std::time::{Duration, Instant};
 
 use casemate_protocol::frame::{self, Frame};
-use casemate_protocol::messages::{
-    Answer, ClientHello, PROTOCOL_MAX, PROTOCOL_MIN, Reply, ServerHello,
-};
+use casemate_protocol::messages::{Answer, Reply, ServerHello};
 use casemate_protocol::{Error, limits as wire, statements};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use prost::Message as _;
@@ -25,6 +23,7 @@ use rustls::{ClientConfig, ClientConnection};
 use rustls_pki_types::ServerName;
 
 use crate::config::Config;
+use crate::dial::{dial, greet};
 use crate::error::AttemptError;
 use crate::trust::Verifier;
 
@@ -486,45 +485,4 @@ fn take(tls: &mut ClientConnection, input: &mut Vec<u8>, length: usize) -> io::R
     let start = input.len();
     input.resize(start + length, 0);
     tls.reader().read_exact(&mut input[start..])
-}
-
-fn dial(address: &str, timeout: Duration) -> io::Result<TcpStream> {
-    use std::net::ToSocketAddrs as _;
-    let mut failed = io::Error::from(io::ErrorKind::NotFound);
-    for address in address.to_socket_addrs()? {
-        match TcpStream::connect_timeout(&address, timeout) {
-            Ok(socket) => {
-                socket.set_nodelay(true)?;
-                return Ok(socket);
-            }
-            Err(error) => failed = error,
-        }
-    }
-    Err(failed)
-}
-
-/// The hello of each side, on a socket that still blocks.
-fn greet(
-    config: &Config,
-    tls: &mut ClientConnection,
-    socket: &mut TcpStream,
-) -> io::Result<ServerHello> {
-    let cluster = config.trust.as_ref().map(|trust| trust.cluster.as_bytes().to_vec());
-    let hello = ClientHello {
-        protocol_min: PROTOCOL_MIN,
-        protocol_max: PROTOCOL_MAX,
-        cluster: cluster.unwrap_or_default(),
-        software: concat!("casemate-client ", env!("CARGO_PKG_VERSION")).to_owned(),
-    };
-    let mut frames = Vec::new();
-    frame::write(&mut frames, 0, &hello.encode_to_vec()).map_err(io::Error::other)?;
-    let mut stream = rustls::Stream::new(tls, socket);
-    stream.write_all(&frames)?;
-    stream.flush()?;
-    let mut header = [0; frame::HEADER_BYTES];
-    stream.read_exact(&mut header)?;
-    let header = frame::Header::decode(&header).map_err(io::Error::other)?;
-    let mut payload = vec![0; header.length];
-    stream.read_exact(&mut payload)?;
-    ServerHello::decode(payload.as_slice()).map_err(io::Error::other)
 }
