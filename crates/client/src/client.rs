@@ -42,6 +42,8 @@ struct Session {
     who: LoggedIn,
     ticket: Vec<u8>,
     secret: Secret,
+    /// For when the ticket has ended unused.
+    password: Option<Secret>,
 }
 
 /// The client of one cluster. Calls may come from any number of threads.
@@ -54,6 +56,7 @@ pub struct Client {
     /// Counts log-ins; 0 is none.
     session_number: AtomicU64,
     sessions_made: AtomicU64,
+    log_in_anew: Mutex<()>,
     links: Mutex<Vec<Option<Arc<Link>>>>,
     /// Which address to try next.
     turn: AtomicUsize,
@@ -89,6 +92,7 @@ impl Client {
             session: Mutex::default(),
             session_number: AtomicU64::new(0),
             sessions_made: AtomicU64::new(0),
+            log_in_anew: Mutex::default(),
             links: Mutex::new(vec![None]),
             turn: AtomicUsize::new(0),
             down: std::sync::atomic::AtomicBool::new(false),
@@ -226,13 +230,22 @@ impl Client {
                 cause: "logged out".to_owned(),
             });
         };
-        let answer = self.use_ticket(link, &session, deadline)?;
+        let answer = match self.use_ticket(link, &session, deadline) {
+            Err(AttemptError::Refused(Error::TicketInvalid)) => {
+                self.log_in_anew(link, &session, deadline)?
+            }
+            answer => answer?,
+        };
         log_in.renew = Some(now + Duration::from_secs(answer.seconds / 2));
         link.log_in_number.store(session.number, Ordering::Release);
         let renewed = Session {
             ticket: answer.ticket,
             secret: Secret::from_vec(answer.secret),
             who: session.who.clone(),
+            password: session
+                .password
+                .as_ref()
+                .map(|password| Secret::from_slice(password.expose())),
             ..*session
         };
         let mut current = lock(&self.session);
@@ -240,6 +253,54 @@ impl Client {
             *current = Some(Arc::new(renewed));
         }
         Ok(())
+    }
+
+    /// Logs in by password in the place of a ticket that ended because nobody used it: a server that had no visitor all night serves
+    /// the first one in the morning. If the password is no longer right, the log-in has ended here too.
+    fn log_in_anew(
+        &self,
+        link: &Link,
+        session: &Session,
+        deadline: Instant,
+    ) -> Result<WireLoggedIn, AttemptError> {
+        if link.log_in_number.load(Ordering::Acquire) != 0 {
+            // The connection's own log-in ended, and with it all that the HSM answers there.
+            link.break_off();
+            return Err(AttemptError::Unreachable {
+                address: String::new(),
+                cause: "the log-in of the connection has ended".to_owned(),
+            });
+        }
+        let _one_at_a_time = lock(&self.log_in_anew);
+        let newer = lock(&self.session).clone();
+        if let Some(newer) = newer.filter(|newer| newer.ticket != session.ticket) {
+            return self.use_ticket(link, &newer, deadline);
+        }
+        let ended = AttemptError::Refused(Error::TicketInvalid);
+        let Some(password) = &session.password else { return Err(ended) };
+        let password = String::from_utf8_lossy(password.expose()).into_owned();
+        let ask = LogIn {
+            user: session.who.user.clone(),
+            password,
+            role: session.who.role.number(),
+            client: self.instance.to_vec(),
+        };
+        let request = Request { ask: Some(Ask::LogIn(ask)), ..Request::default() };
+        let message = Wiped::from(request.encode_to_vec());
+        let sequence = self.sequence.fetch_add(1, Ordering::Relaxed);
+        match decode(link, link.round_trip(sequence, &message, deadline)?) {
+            Ok(Answer::LoggedIn(logged_in)) => {
+                tracing::info!("logged in again by password: the ticket was not used for too long");
+                Ok(logged_in)
+            }
+            Err(AttemptError::Refused(Error::PasswordIncorrect | Error::UserLocked)) => {
+                self.session_number.store(0, Ordering::Release);
+                *lock(&self.session) = None;
+                Err(ended)
+            }
+            Err(error) => Err(error),
+            Ok(_) => Err(AttemptError::Refused(Error::Malformed)),
+        }
     }
 
     fn use_ticket(
@@ -280,7 +341,8 @@ impl Client {
         }
     }
 
-    /// Logs in by password. The password is not kept: what survives is a ticket.
+    /// Logs in by password. What survives a lost connection is a ticket; the password is kept for when that has ended, unless the
+    /// configuration says otherwise (`client.keep_password`).
     ///
     /// # Errors
     /// [`ClientError`].
@@ -316,6 +378,7 @@ impl Client {
             who: who.clone(),
             ticket: logged_in.ticket,
             secret: Secret::from_vec(logged_in.secret),
+            password: self.config.keep_password.then(|| Secret::from_slice(password.as_bytes())),
         };
         *lock(&self.session) = Some(Arc::new(session));
         self.session_number.store(number, Ordering::Release);

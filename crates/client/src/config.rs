@@ -56,6 +56,7 @@ struct ClusterSection {
 struct ClientSection {
     deadline_ms: Option<u64>,
     polling_us: Option<u64>,
+    keep_password: Option<bool>,
     log_file: Option<PathBuf>,
 }
 
@@ -81,6 +82,8 @@ pub struct Config {
     pub deadline: Duration,
     /// How long to look for a reply before sleeping.
     pub polling: Duration,
+    /// Whether the password is kept in memory, to log in by it when a ticket has ended because nobody used it for an hour.
+    pub keep_password: bool,
     /// Where the library writes its log, if anywhere.
     pub log_file: Option<PathBuf>,
 }
@@ -97,6 +100,7 @@ impl Config {
             trust: None,
             deadline: Duration::from_millis(limits::DEADLINE_MS),
             polling: Duration::ZERO,
+            keep_password: false,
             log_file: None,
         }
     }
@@ -171,6 +175,7 @@ impl Config {
             trust,
             deadline: Duration::from_millis(file.client.deadline_ms.unwrap_or(limits::DEADLINE_MS)),
             polling: Duration::from_micros(file.client.polling_us.unwrap_or(POLLING_US).min(1_000)),
+            keep_password: file.client.keep_password.unwrap_or(true),
             log_file: file.client.log_file.map(|file| directory.join(file)),
         })
     }

@@ -84,6 +84,9 @@ const ALLOWED: &[c_long] = &[
     libc::SYS_set_robust_list,
     libc::SYS_sched_getaffinity,
     libc::SYS_sched_yield,
+    // The pool's threads step back; to step forward takes rights that the process has not.
+    libc::SYS_sched_setscheduler,
+    libc::SYS_setpriority,
     libc::SYS_rt_sigaction,
     libc::SYS_rt_sigprocmask,
     libc::SYS_rt_sigreturn,
