@@ -14,7 +14,7 @@ use casemate_hsm::Answered;
 use mio::{Events, Interest, Poll, Token, Waker};
 
 use super::Shared;
-use super::connection::Connection;
+use super::connection::{Connection, Reading};
 use super::memory::Held;
 
 /// A new connection's parts.
@@ -145,7 +145,9 @@ impl Worker {
                     continue;
                 }
                 worked = true;
-                self.serve(event.token().0 as u64);
+                let ends = event.is_read_closed() || event.is_error();
+                let reading = if ends { Reading::ToTheEnd } else { Reading::UntilDrained };
+                self.serve(event.token().0 as u64, reading);
             }
             if self.read_inbox() {
                 return self.end();
@@ -177,9 +179,9 @@ impl Worker {
         self.poll.poll(events, Some(SWEEP))
     }
 
-    fn serve(&mut self, number: u64) {
+    fn serve(&mut self, number: u64, reading: Reading) {
         let Some(connection) = self.connections.get_mut(&number) else { return };
-        if !connection.serve(&self.shared, &self.inbox, &mut self.received) {
+        if !connection.serve(&self.shared, &self.inbox, &mut self.received, reading) {
             self.close(number);
         }
     }
@@ -214,7 +216,7 @@ impl Worker {
             let flushed = self.connections.get_mut(&number).is_some_and(Connection::flush);
             // Requests that waited in the connection's buffers may go on.
             if flushed {
-                self.serve(number);
+                self.serve(number, Reading::ToTheEnd);
             } else {
                 self.close(number);
             }
@@ -235,7 +237,7 @@ impl Worker {
             return;
         }
         self.connections.insert(number, connection);
-        self.serve(number);
+        self.serve(number, Reading::ToTheEnd);
     }
 
     fn sweep(&mut self, now: Instant) {

@@ -38,6 +38,15 @@ const SURPLUS_MS: u64 = 250;
 /// Milliseconds that a client is told to wait for memory.
 const MEMORY_MS: u64 = 100;
 
+/// How far a socket is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Reading {
+    /// Until a read does not fill its buffer: the next event comes with the next byte.
+    UntilDrained,
+    /// Until there is nothing: the peer's end may have come with the last byte, and no other event tells of it.
+    ToTheEnd,
+}
+
 enum Stage {
     /// TLS is not done, or no hello came yet.
     Greeting,
@@ -143,12 +152,14 @@ impl Connection {
 
     /// Reads, works and writes as far as it goes; returns whether the connection goes on.
     ///
-    /// `room` is the worker's: what is received goes through it into TLS at once.
+    /// `room` is the worker's: what is received goes through it into TLS at once. `reading` says whether the next event tells of
+    /// what comes next.
     pub(crate) fn serve(
         &mut self,
         shared: &Arc<Shared>,
         inbox: &Arc<Inbox>,
         room: &mut [u8],
+        reading: Reading,
     ) -> bool {
         let room_bytes = room.len();
         if !self.seen && !self.look_at_first_bytes(shared) {
@@ -176,8 +187,10 @@ impl Connection {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                 Err(_) => return false,
             };
-            // The next event comes with the next byte, once a read did not fill its buffer.
-            let drained = received.len() < room_bytes;
+            let drained = match reading {
+                Reading::ToTheEnd => received.is_empty(),
+                Reading::UntilDrained => received.len() < room_bytes,
+            };
             loop {
                 let open = self.decrypt(shared, &mut received);
                 if !self.take_frames(shared, inbox) || !open {
