@@ -15,6 +15,7 @@
 
 mod cluster;
 pub mod disk;
+pub mod fuzzing;
 mod log_storage;
 mod mark;
 mod record;

@@ -425,7 +425,7 @@ fn replay(
         let entry = crate::log_storage::decode_entry(payload).ok_or_else(|| damaged(name, at))?;
         let index = entry.log_id.index;
         let last = contents.entries.keys().next_back();
-        if last.is_some_and(|last| last + 1 != index) {
+        if last.is_some_and(|last| last.checked_add(1) != Some(index)) {
             return Err(damaged(name, at));
         }
         contents.entries.insert(index, entry);
@@ -438,7 +438,8 @@ fn replay(
         contents.entries.split_off(&from);
     } else if kind == Kind::Purge as u8 {
         let purged: LogId<u64> = decode(name, at, payload)?;
-        contents.entries = contents.entries.split_off(&(purged.index + 1));
+        let next = purged.index.checked_add(1).ok_or_else(|| damaged(name, at))?;
+        contents.entries = contents.entries.split_off(&next);
         contents.purged = contents.purged.max(Some(purged));
     } else {
         return Err(damaged(name, at));
