@@ -4,7 +4,7 @@
 
 use std::path::Path;
 
-use casemate_cluster::testing::{FileKind, file_of};
+use casemate_cluster::fuzzing::{FileKind, file_of};
 use casemate_crypto::{ec, ed25519, rsa, x25519};
 use casemate_protocol::mechanisms::{Functions, MECHANISMS, ParameterForm};
 use casemate_protocol::messages::{
@@ -55,6 +55,7 @@ fn parameter(form: ParameterForm) -> Option<Parameter> {
     })
 }
 
+#[expect(clippy::too_many_lines, reason = "one request of each kind, one after the other")]
 fn requests() {
     let template = || Template::default().with(Attribute::number(AttributeType::ValueLen, 32));
     let pair = || {
@@ -235,16 +236,23 @@ fn store() {
         let count = u8::try_from(records.len()).unwrap();
         [&[name, how + 4 * count][..], &records.concat()].concat()
     };
-    let records = [record(2, vote), record(4, purge), record(3, b"7")];
-    write("store", "whole", &file(0, 1, &records));
-    write("store", "torn", &[&file(0, 2, &records)[..], &[5]].concat());
-    write("store", "flipped", &[&file(0, 3, &records)[..], &[90, 1]].concat());
-    let two = [file(0, 1, &records), file(1, 1, &records[..1])].concat();
-    write("store", "two", &two);
+    let mark = |known: u8| vec![6, 1 + 4 * known];
+    let records = [record(2, vote), record(3, b"7"), record(2, vote)];
+    write("store", "whole", &[file(0, 1, &records), mark(3)].concat());
+    write("store", "doubtful", &[file(0, 1, &records), mark(1)].concat());
+    write("store", "torn", &[file(0, 2, &records), vec![5], mark(2)].concat());
+    write("store", "cut", &[file(0, 2, &records), vec![5], mark(3)].concat());
+    write("store", "flipped", &[file(0, 3, &records), vec![200, 1], mark(2)].concat());
+    write("store", "two", &[file(0, 1, &records), file(1, 1, &records[..1]), mark(1)].concat());
+    write("store", "no-mark", &file(0, 1, &records));
     let meta = br#"{"last_log_id":{"leader_id":{"term":1,"node_id":1},"index":3},"last_membership":{"log_id":null,"membership":{"configs":[[1]],"nodes":{"1":{"addr":""}}}},"snapshot_id":"a"}"#;
     let snapshot = [record(5, meta), record(6, b"chunk"), record(7, b"")];
-    write("store", "snapshot", &[file(3, 1, &snapshot), file(0, 1, &records)].concat());
-    write("store", "raw", &[&[0, 0, 40][..], &file_of(FileKind::Segment, &[])].concat());
+    let log = [record(2, vote), record(4, purge)];
+    write("store", "snapshot", &[file(3, 1, &snapshot), file(0, 1, &log), mark(2)].concat());
+    write("store", "last-number", &[file(2, 1, &records), mark(1)].concat());
+    let largest = br#"{"leader_id":{"term":1,"node_id":1},"index":18446744073709551615}"#;
+    write("store", "largest-purge", &[file(0, 1, &[record(4, largest)]), mark(1)].concat());
+    write("store", "raw", &[&[0, 0, 40][..], &file_of(FileKind::Segment, 1, None, &[])].concat());
 }
 
 fn main() {

@@ -238,7 +238,7 @@ pub fn snapshot(input: &[u8]) {
     SNAPSHOT.with_borrow_mut(|slot| {
         let (hsm, chunks) = slot.get_or_insert_with(|| {
             let hsm = OneHsm::with_keys();
-            let chunks = hsm.applier.snapshot().collect();
+            let chunks = (hsm.applier.snapshot())().collect();
             (hsm, chunks)
         });
         let mut found = chunks.clone();

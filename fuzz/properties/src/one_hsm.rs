@@ -206,7 +206,7 @@ impl OneHsm {
 
     /// Returns leaf and cluster certificate, DER.
     pub(crate) fn chain(&self) -> (Vec<u8>, Vec<u8>) {
-        let identity = self.reader.tls_identity(NOW).unwrap();
+        let identity = self.reader.tls_identity(NOW, NOW).unwrap();
         let mut certificates = identity.certificates.into_iter();
         (certificates.next().unwrap(), certificates.next().unwrap())
     }
