@@ -27,6 +27,7 @@ use crate::permissions::{Action, Asker, action_of, permits};
 use crate::sealing::Keyring;
 use crate::secrets::Secrets;
 use crate::state::State;
+use crate::status::LastHash;
 use crate::window::RequestId;
 use crate::{index_token, status, users};
 
@@ -41,6 +42,7 @@ pub(crate) struct Shared {
     entropy: Box<dyn Entropy>,
     attempts: Attempts,
     open_keys: OpenKeys,
+    last_hash: LastHash,
 }
 
 /// A published state, with the token of its index.
@@ -63,6 +65,7 @@ impl Shared {
             entropy,
             attempts: Attempts::default(),
             open_keys: OpenKeys::default(),
+            last_hash: LastHash::default(),
         })
     }
 
@@ -260,6 +263,10 @@ impl Reader {
 
     pub(crate) fn attempts(&self) -> &Attempts {
         &self.0.attempts
+    }
+
+    pub(crate) fn last_hash(&self) -> &LastHash {
+        &self.0.last_hash
     }
 
     pub(crate) fn open_keys(&self) -> &OpenKeys {
