@@ -1,6 +1,7 @@
 /* The interfaces of 2.40, 3.0 and 3.2: how they are asked for, that every pointer is filled, and that every
  * function but the few says CKR_CRYPTOKI_NOT_INITIALIZED before C_Initialize, whatever its arguments. */
 #include "abi.h"
+#include "casemate_pkcs11.h"
 
 /* Calls any function with eleven zeros: on the ABIs we build for, a callee ignores what it does not take. */
 typedef CK_RV (*any)(CK_ULONG, CK_ULONG, CK_ULONG, CK_ULONG, CK_ULONG, CK_ULONG, CK_ULONG, CK_ULONG, CK_ULONG, CK_ULONG,
@@ -40,9 +41,23 @@ static void every_pointer(struct function_list_3_2 *list, CK_VERSION version) {
     }
 }
 
+/* What our own header says is what the module says. */
+static void header(struct CK_FUNCTION_LIST_3_0 *p11) {
+    CK_TOKEN_INFO token;
+    OK(initialize(p11));
+    THAT(first_slot(p11) == CASEMATE_SLOT_ID);
+    OK(p11->C_GetTokenInfo(CASEMATE_SLOT_ID, &token));
+    THAT(memcmp(token.label, CASEMATE_TOKEN_LABEL " ", sizeof CASEMATE_TOKEN_LABEL) == 0);
+    THAT(token.ulMinPinLen == CASEMATE_PIN_BYTES_MIN && token.ulMaxPinLen == CASEMATE_PIN_BYTES_MAX);
+    THAT(token.ulMaxSessionCount == CASEMATE_SESSIONS_MAX);
+    const char *name = strrchr(from_environment("MODULE"), '/');
+    THAT(name != NULL && strcmp(name + 1, CASEMATE_PKCS11_LIBRARY) == 0);
+    OK(p11->C_Finalize(NULL));
+}
+
 int main(void) {
     void *library;
-    load(&library);
+    struct CK_FUNCTION_LIST_3_0 *p11 = load(&library);
     CK_C_GetInterfaceList get_list;
     CK_C_GetInterface get;
     CK_C_GetFunctionList get_functions;
@@ -96,6 +111,7 @@ int main(void) {
     WANT(get(NULL, &unknown, &found, 0), CKR_FUNCTION_FAILED, CKR_ARGUMENTS_BAD);
     WANT(get((CK_UTF8CHAR *)"Vendor of none", NULL, &found, 0), CKR_FUNCTION_FAILED, CKR_ARGUMENTS_BAD);
     WANT(get(NULL, NULL, &found, 0x80000000UL), CKR_FUNCTION_FAILED, CKR_ARGUMENTS_BAD);
+    header(p11);
     unload(library);
     return done("interfaces");
 }
