@@ -39,10 +39,11 @@ impl Verifier {
 }
 
 fn parse<'a>(der: &'a [u8], what: &str) -> Result<X509Certificate<'a>, String> {
-    let parsed = X509Certificate::from_der(der);
-    parsed
-        .map(|(_, certificate)| certificate)
-        .map_err(|error| format!("{what} cannot be read: {error}"))
+    match X509Certificate::from_der(der) {
+        Ok(([], certificate)) => Ok(certificate),
+        Ok(_) => Err(format!("{what} has something behind its end")),
+        Err(error) => Err(format!("{what} cannot be read: {error}")),
+    }
 }
 
 fn check_time(certificate: &X509Certificate<'_>, now: UnixTime, what: &str) -> Result<(), String> {

@@ -192,6 +192,7 @@ fn keys_and_certificates() {
     for how in [0, 1, 2] {
         write("chain", &format!("replaced-{how}"), &[&[how][..], certificate.der()].concat());
     }
+    write("chain", "behind", &[255, 0]);
     for how in [3, 4] {
         write("chain", &format!("changed-{how}"), &[how, 0, 40, 1, 0, 90, 128]);
     }
