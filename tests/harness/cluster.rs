@@ -39,6 +39,14 @@ pub struct Cluster {
     environment: Vec<(String, String)>,
 }
 
+const APPLICATION: &str = "CASEMATE_TEST_APPLICATION";
+
+/// Whether this process was started by [`Cluster::application`].
+#[must_use]
+pub fn is_application() -> bool {
+    std::env::var_os(APPLICATION).is_some()
+}
+
 /// The password of `admin`.
 pub const ADMIN_PASSWORD: &str = "letmein-admin";
 /// The password of `app`.
@@ -131,6 +139,18 @@ impl Cluster {
         command.env("CASEMATE_CONFIG", self.config_path());
         command.envs(self.environment.iter().map(|(name, value)| (name, value)));
         Ok(command.args(arguments).output()?)
+    }
+
+    /// Returns the command that runs a test of this very program again, as an application with this cluster's configuration: a
+    /// module reads its environment when it is loaded, and that of a test's own process is not the test's to change.
+    ///
+    /// # Errors
+    /// [`TestError::System`] if this program cannot be found.
+    pub fn application(&self, test: &str) -> Result<Command, TestError> {
+        let mut command = Command::new(std::env::current_exe()?);
+        command.args([test, "--exact", "--nocapture"]);
+        command.env("CASEMATE_CONFIG", self.config_path()).env(APPLICATION, "1");
+        Ok(command)
     }
 
     /// Returns the directory that `casemate dev up` made.

@@ -9,6 +9,6 @@ mod cluster;
 mod network;
 mod programs;
 
-pub use cluster::{ADMIN_PASSWORD, Cluster, TestError, USER_PASSWORD};
+pub use cluster::{ADMIN_PASSWORD, Cluster, TestError, USER_PASSWORD, is_application};
 pub use network::Network;
 pub use programs::{Build, program};
