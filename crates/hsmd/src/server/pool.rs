@@ -23,8 +23,8 @@ type Job = (casemate_hsm::Job, Way);
 /// Jobs that may wait.
 const WAITING_MAX: usize = 4_096;
 
-/// How long a job waits for idle time.
-const PATIENCE: Duration = Duration::from_millis(100);
+/// How long a job waits for idle time: longer than behind a few RSA-4096 signatures, shorter than a person would notice.
+const PATIENCE: Duration = Duration::from_millis(25);
 /// How nice the thread is that helps out, from 0 to 99 of all that the kernel has: a tenth of a core is its own.
 const HELPER_PRIORITY: u8 = 25;
 
