@@ -108,6 +108,8 @@ struct State {
     syncs: u64,
     /// Bytes that still fit; none for no limit.
     room: Option<usize>,
+    /// The file for which there is no room, whatever there is for others.
+    full_for: Option<String>,
     /// Whether this fsync fails, for those to come.
     failing: bool,
     sync_time: Duration,
@@ -169,6 +171,11 @@ impl SimulatedDisk {
         self.state().room = room;
     }
 
+    /// Lets a few bytes at most into one file, or has room for it again.
+    pub fn set_full_for(&self, name: Option<&str>) {
+        self.state().full_for = name.map(str::to_owned);
+    }
+
     /// Makes every fsync take so long.
     pub fn set_sync_time(&self, time: Duration) {
         self.state().sync_time = time;
@@ -201,6 +208,7 @@ impl Disk for SimulatedDisk {
     fn append(&self, name: &str, bytes: &[u8]) -> io::Result<()> {
         let mut state = self.state();
         let fits = state.room.map_or(bytes.len(), |room| room.min(bytes.len()));
+        let fits = if state.full_for.as_deref() == Some(name) { fits.min(7) } else { fits };
         if let Some(room) = &mut state.room {
             *room -= fits;
         }
