@@ -29,11 +29,13 @@ pub struct Config {
     pub node: u64,
     /// Entries after which a snapshot is taken.
     pub snapshot_every: u64,
+    /// Entries that stay in the log although a snapshot covers them.
+    pub kept_entries: u64,
 }
 
 impl Default for Config {
     fn default() -> Self {
-        Self { node: 1, snapshot_every: 20_000 }
+        Self { node: 1, snapshot_every: 20_000, kept_entries: 256 }
     }
 }
 
@@ -140,7 +142,7 @@ impl Cluster {
             election_timeout_min: 300,
             election_timeout_max: 600,
             snapshot_policy: SnapshotPolicy::LogsSinceLast(config.snapshot_every),
-            max_in_snapshot_log_to_keep: 256,
+            max_in_snapshot_log_to_keep: config.kept_entries,
             purge_batch_size: 1,
             ..openraft::Config::default()
         };

@@ -7,7 +7,7 @@
 //!
 //! A log alone cannot tell that its end was cut off, changed, or put back from an older copy: that looks like an end that the power tore.
 //! So the writer notes, between the fsync and the acknowledgement, which record is the last durable one: in place, in the two slots
-//! by turns, without an fsync of its own (that is done only when a segment begins). It costs two microseconds. After a
+//! by turns, without an fsync of its own (that is done only at a start and when a segment begins). It costs two microseconds. After a
 //! kill it is exact; after a power loss it may be older, never newer than the log, and always of the newest segment with entries, for
 //! then both slots are synced. At start-up a log that does not reach the mark, or
 //! has another record there, is damaged. A mark that is missing is damage, too: it is there from the first entry on.
@@ -85,7 +85,7 @@ impl Mark {
         newest.map(Some).ok_or_else(|| damaged(12))
     }
 
-    /// Notes the beginning of a segment, durably and in both slots; makes the file for the first.
+    /// Notes that a segment is written to from now on, durably and in both slots; makes the file for the first.
     ///
     /// # Errors
     /// As the disk reports it.

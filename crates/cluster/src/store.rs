@@ -349,10 +349,7 @@ fn repair(disk: &Arc<dyn Disk>, contents: &mut Contents) -> io::Result<()> {
         disk.sync(&name)?;
     }
     chain.durable = chain.sequence.saturating_sub(1);
-    if contents.mark.sequence == chain.durable {
-        return Ok(());
-    }
-    contents.mark.note(disk.as_ref(), contents.segment, chain.durable, chain.before)
+    Ok(())
 }
 
 /// Names the entry that cannot be read.

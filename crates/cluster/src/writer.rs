@@ -107,6 +107,10 @@ pub(crate) fn start(
     };
     if contents.segment == 0 {
         writer.begin_segment()?;
+    } else {
+        // The one that ended may have been killed, or its fsync may have failed, before the mark of this segment was durable.
+        let Chain { durable, before, .. } = writer.chain;
+        writer.mark.begin(writer.disk.as_ref(), writer.segment, durable, before)?;
     }
     let (sender, receiver) = channel();
     let thread = std::thread::Builder::new().name("casemate-writer".to_owned());

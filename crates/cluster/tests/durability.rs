@@ -54,7 +54,7 @@ fn writes_survive_a_restart_by_log_and_by_snapshot() {
 fn grown() -> (SimulatedDisk, usize) {
     let disk = SimulatedDisk::default();
     let (cluster, names) = open(&disk, true).unwrap();
-    // Raft keeps 256 entries behind a snapshot, and removes a segment when all of it is older.
+    // Raft keeps some entries behind a snapshot, and removes a segment when all of it is older.
     let mut number = 0;
     until("two segments and a snapshot", || {
         write(&cluster, &format!("name-{number}")).unwrap();
@@ -301,7 +301,7 @@ fn a_disk_that_is_full_when_a_segment_is_due_recovers_by_itself() {
         number += 1;
         write(&cluster, &format!("name-{number}")).unwrap();
     };
-    // Raft keeps 256 entries behind a snapshot; when the first are purged the segment is due.
+    // When the first entries are purged a second segment is due.
     until("the second segment is due", || {
         more();
         length() > 0

@@ -111,7 +111,11 @@ pub(crate) fn run(configuration: &Configuration) -> Result<(), StartError> {
     let disk: Arc<dyn Disk> = Arc::new(disk);
     expect_loopback(configuration, configuration.create.as_ref().is_some_and(|create| create.dev))?;
     let (reader, applier, genesis) = module(configuration, &disk, &provider)?;
-    let config = Config { node: 1, snapshot_every: configuration.limits.snapshot_every };
+    let config = Config {
+        node: 1,
+        snapshot_every: configuration.limits.snapshot_every,
+        ..Config::default()
+    };
     let is_new = genesis.is_some();
     let cluster = Cluster::open(config, disk, applier, genesis)?;
     if is_new {

@@ -53,7 +53,7 @@ impl Replica for Names {
 
 pub(crate) fn open(disk: &SimulatedDisk, create: bool) -> Result<(Cluster, Names), StoreError> {
     let names = Names::default();
-    let config = Config { snapshot_every: 12, ..Config::default() };
+    let config = Config { snapshot_every: 12, kept_entries: 8, ..Config::default() };
     let genesis = create.then(|| b"genesis".to_vec());
     let cluster = Cluster::open(config, Arc::new(disk.clone()), names.clone(), genesis)?;
     Ok((cluster, names))
