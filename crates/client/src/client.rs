@@ -125,7 +125,10 @@ impl Client {
             request.repeated = attempts.is_repeated();
             let message = Wiped::from(request.encode_to_vec());
             let error = match self.attempt(sequence, &message, attempts.deadline()) {
-                Ok(answer) => return Ok(answer),
+                Ok(answer) => {
+                    self.is_back();
+                    return Ok(answer);
+                }
                 Err(error) => error,
             };
             let logged_in = self.session_number.load(Ordering::Acquire) != 0;
@@ -135,10 +138,9 @@ impl Client {
                 Next::GiveUp => return Err(final_error(error)),
                 Next::TooLate => {
                     let deadline_ms = u64::try_from(deadline.as_millis()).unwrap_or(u64::MAX);
-                    return Err(ClientError::DeadlineExceeded {
-                        deadline_ms,
-                        cause: attempts.cause(),
-                    });
+                    let cause = attempts.cause();
+                    self.is_away("no HSM answers in time", &cause);
+                    return Err(ClientError::DeadlineExceeded { deadline_ms, cause });
                 }
             }
         }
@@ -194,18 +196,28 @@ impl Client {
             match Link::connect(&self.config, address, deadline) {
                 Ok(link) => {
                     self.turn.store(at, Ordering::Relaxed);
-                    if self.down.swap(false, Ordering::Relaxed) {
-                        tracing::info!(address, "the HSM is back");
-                    }
                     return Ok(link);
                 }
                 Err(error) => failed = error,
             }
         }
-        if !self.down.swap(true, Ordering::Relaxed) {
-            tracing::warn!(cause = %failed, "no HSM can be reached");
-        }
+        self.is_away("no HSM can be reached", &failed.to_string());
         Err(failed)
+    }
+
+    /// Says that no HSM answers: one line for each outage, however many calls fail in it.
+    fn is_away(&self, what: &str, cause: &str) {
+        if !self.down.swap(true, Ordering::Relaxed) {
+            tracing::warn!(cause, "{what}");
+        }
+    }
+
+    /// Ends an outage, if there was one.
+    fn is_back(&self) {
+        // A look first: every call comes here, and a write would take the line from the other threads.
+        if self.down.load(Ordering::Relaxed) && self.down.swap(false, Ordering::Relaxed) {
+            tracing::info!("the HSM is back");
+        }
     }
 
     /// Logs a connection in by ticket, if the client is logged in and the connection is not, or not for long.

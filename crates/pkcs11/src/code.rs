@@ -49,7 +49,12 @@ impl From<ClientError> for Code {
                 Self(ck::CKR_TOKEN_NOT_RECOGNIZED)
             }
             ClientError::Config(_) => Self::GENERAL_ERROR,
-            ClientError::DeadlineExceeded { .. } | ClientError::Unexpected => {
+            ClientError::DeadlineExceeded { .. } => {
+                // The client says once for each outage that no HSM answers.
+                tracing::debug!(cause = %error, "a call failed");
+                Self::DEVICE_ERROR
+            }
+            ClientError::Unexpected => {
                 tracing::error!(cause = %error, "a call failed");
                 Self::DEVICE_ERROR
             }
