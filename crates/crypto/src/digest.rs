@@ -1,8 +1,9 @@
 //! Hash functions: SHA-1, SHA-2 (FIPS 180-4) and SHA-3 (FIPS 202).
 
-use aws_lc_sys as ffi;
+use crate::ffi;
 
 use crate::Error;
+use crate::error::check;
 use crate::owned::Owned;
 
 /// A hash function.
@@ -162,4 +163,24 @@ pub fn sha256(parts: &[&[u8]]) -> [u8; 32] {
     let mut out = [0; 32];
     out.copy_from_slice(hasher.finish().as_ref());
     out
+}
+
+/// Computes 64 bytes of SHAKE256 (FIPS 202) of the parts of a message.
+pub(crate) fn shake256_64(parts: &[&[u8]]) -> Result<[u8; 64], Error> {
+    // SAFETY: takes nothing.
+    let context = Owned::new(unsafe { ffi::EVP_MD_CTX_new() }, Error::Library)?;
+    // SAFETY: takes nothing and returns a constant of the library.
+    let shake = unsafe { ffi::EVP_shake256() };
+    // SAFETY: the context is new.
+    check(unsafe { ffi::EVP_DigestInit(context.as_ptr(), shake) }, Error::Library)?;
+    for part in parts {
+        // SAFETY: pointer and length are of one slice.
+        let done =
+            unsafe { ffi::EVP_DigestUpdate(context.as_ptr(), part.as_ptr().cast(), part.len()) };
+        check(done, Error::Library)?;
+    }
+    let mut out = [0; 64];
+    // SAFETY: pointer and length are of one array.
+    let done = unsafe { ffi::EVP_DigestFinalXOF(context.as_ptr(), out.as_mut_ptr(), out.len()) };
+    check(done, Error::Library).map(|()| out)
 }

@@ -1,6 +1,6 @@
 //! Elliptic curves: ECDSA (FIPS 186-5) and ECDH (SP 800-56A) on P-224, P-256, P-384, P-521 and secp256k1.
 
-use aws_lc_sys as ffi;
+use crate::ffi;
 
 use crate::digest::Hash;
 use crate::error::check;

@@ -1,6 +1,6 @@
 //! Ed25519 (RFC 8032, FIPS 186-5 §7): pure, with context, and prehashed.
 
-use aws_lc_sys as ffi;
+use crate::ffi;
 use zeroize::Zeroizing;
 
 use crate::error::check;

@@ -1,6 +1,6 @@
 //! HMAC (FIPS 198-1) with any hash function.
 
-use aws_lc_sys as ffi;
+use crate::ffi;
 
 use crate::digest::{DIGEST_BYTES_MAX, Digest, Hash};
 use crate::owned::Owned;

@@ -1,6 +1,6 @@
 //! Key derivation: HKDF (RFC 5869), PBKDF2 (SP 800-132), SP 800-108r1 in counter mode, X9.63, one-step (SP 800-56C).
 
-use aws_lc_sys as ffi;
+use crate::ffi;
 
 use crate::aes;
 use crate::digest::{Digest, Hash, Hasher};

@@ -2,7 +2,7 @@
 
 use std::mem::MaybeUninit;
 
-use aws_lc_sys as ffi;
+use crate::ffi;
 use zeroize::Zeroize as _;
 
 use crate::digest::Hash;

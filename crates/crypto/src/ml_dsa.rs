@@ -1,10 +1,10 @@
 //! ML-DSA (FIPS 204), all sizes: pure, with context, and with an external mu.
 
-use aws_lc_sys as ffi;
+use crate::ffi;
 
 use crate::error::check;
 use crate::owned::Owned;
-use crate::{Error, Secret, keys};
+use crate::{Error, Secret, digest, keys};
 
 /// A parameter set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,13 +69,24 @@ impl ParameterSet {
 pub struct PrivateKey {
     set: ParameterSet,
     key: Owned<ffi::EVP_PKEY>,
+    seed: Option<Secret>,
 }
 
 fn raw_private(set: ParameterSet, bytes: &[u8]) -> Result<PrivateKey, Error> {
     // SAFETY: pointer and length are of one slice.
     let key =
         unsafe { ffi::EVP_PKEY_pqdsa_new_raw_private_key(set.nid(), bytes.as_ptr(), bytes.len()) };
-    Ok(PrivateKey { set, key: Owned::new(key, Error::KeyInvalid)? })
+    let seed = (bytes.len() == SEED_BYTES).then(|| Secret::from_slice(bytes));
+    Ok(PrivateKey { set, key: Owned::new(key, Error::KeyInvalid)?, seed })
+}
+
+/// The bytes of PKCS#8 before a seed: SEQUENCE, version, AlgorithmIdentifier, OCTET STRING, and `[0]` of 32 bytes (RFC 9881 §6).
+const PKCS8_BEFORE_SEED_BYTES: usize = 22;
+
+/// The seed in PKCS#8 as the library writes it: it writes no key without one.
+fn pkcs8_seed(pkcs8: &Secret) -> Option<Secret> {
+    let (before, seed) = pkcs8.expose().split_at_checked(PKCS8_BEFORE_SEED_BYTES)?;
+    (before.ends_with(&[0x80, 32]) && seed.len() == SEED_BYTES).then(|| Secret::from_slice(seed))
 }
 
 impl PrivateKey {
@@ -120,8 +131,8 @@ impl PrivateKey {
 
     /// Returns the seed; none if the key was taken expanded.
     #[must_use]
-    pub fn seed(&self) -> Option<Secret> {
-        keys::raw(&self.key, ffi::EVP_PKEY_get_private_seed).ok()
+    pub const fn seed(&self) -> Option<&Secret> {
+        self.seed.as_ref()
     }
 
     /// Returns the expanded private key.
@@ -146,9 +157,16 @@ impl PrivateKey {
     /// [`Error::KeyInvalid`].
     pub fn from_pkcs8(set: ParameterSet, pkcs8: &[u8]) -> Result<Self, Error> {
         let key = keys::parse_pkcs8(pkcs8)?;
-        // SAFETY: the key is live; another type gives 0.
-        let nid = unsafe { ffi::EVP_PKEY_pqdsa_get_type(key.as_ptr()) };
-        if nid == set.nid() { Ok(Self { set, key }) } else { Err(Error::KeyInvalid) }
+        // SAFETY: the key is live.
+        if unsafe { ffi::EVP_PKEY_id(key.as_ptr()) } != ffi::EVP_PKEY_PQDSA {
+            return Err(Error::KeyInvalid);
+        }
+        // The FIPS library does not tell a key's parameter set, nor its seed; length and PKCS#8 do, in both.
+        if keys::raw(&key, ffi::EVP_PKEY_get_raw_private_key)?.len() != set.private_key_bytes() {
+            return Err(Error::KeyInvalid);
+        }
+        let seed = keys::marshal_pkcs8(&key).ok().as_ref().and_then(pkcs8_seed);
+        Ok(Self { set, key, seed })
     }
 
     /// Writes PKCS#8 (RFC 9881).
@@ -164,7 +182,10 @@ impl PrivateKey {
     /// # Errors
     /// [`Error::Parameter`] for a context that is too long.
     pub fn sign(&self, context: &[u8], message: &[u8]) -> Result<Vec<u8>, Error> {
-        let signer = start(&self.key, context, ffi::EVP_DigestSignInit)?;
+        if !context.is_empty() {
+            return self.sign_mu(&mu(&self.key, context, message)?);
+        }
+        let signer = start(&self.key, ffi::EVP_DigestSignInit)?;
         let mut out = vec![0; self.set.signature_bytes()];
         let mut length = out.len();
         // SAFETY: each pointer goes with the length of its slice.
@@ -215,30 +236,23 @@ type Init = unsafe extern "C" fn(
     *mut ffi::EVP_PKEY,
 ) -> std::ffi::c_int;
 
-fn start(
-    key: &Owned<ffi::EVP_PKEY>,
-    context: &[u8],
-    init: Init,
-) -> Result<Owned<ffi::EVP_MD_CTX>, Error> {
-    if context.len() > CONTEXT_BYTES_MAX {
-        return Err(Error::Parameter);
-    }
+fn start(key: &Owned<ffi::EVP_PKEY>, init: Init) -> Result<Owned<ffi::EVP_MD_CTX>, Error> {
     // SAFETY: takes nothing.
     let state = Owned::new(unsafe { ffi::EVP_MD_CTX_new() }, Error::Library)?;
-    let mut inner = std::ptr::null_mut();
-    // SAFETY: state and key are live; no hash function and no engine; `inner` is owned by `state`.
+    let inner = std::ptr::null_mut();
+    // SAFETY: state and key are live; no hash function and no engine; the inner context is not asked for.
     let done = unsafe {
-        init(state.as_ptr(), &raw mut inner, std::ptr::null(), std::ptr::null_mut(), key.as_ptr())
+        init(state.as_ptr(), inner, std::ptr::null(), std::ptr::null_mut(), key.as_ptr())
     };
-    check(done, Error::Library)?;
-    if !context.is_empty() {
-        // SAFETY: `inner` lives as long as `state`; pointer and length are of one slice.
-        let set = unsafe {
-            ffi::EVP_PKEY_CTX_set_signature_context(inner, context.as_ptr(), context.len())
-        };
-        check(set, Error::Parameter)?;
-    }
-    Ok(state)
+    check(done, Error::Library).map(|()| state)
+}
+
+/// Computes mu (FIPS 204 §6.2): the FIPS library takes no context, so what has one is signed and verified by its mu.
+fn mu(key: &Owned<ffi::EVP_PKEY>, context: &[u8], message: &[u8]) -> Result<[u8; MU_BYTES], Error> {
+    let length = u8::try_from(context.len()).map_err(|_error| Error::Parameter)?;
+    let public = keys::raw(key, ffi::EVP_PKEY_get_raw_public_key)?;
+    let tr = digest::shake256_64(&[public.expose()])?;
+    digest::shake256_64(&[&tr, &[0, length], context, message])
 }
 
 /// A public key.
@@ -276,7 +290,10 @@ impl PublicKey {
         if signature.len() != self.set.signature_bytes() {
             return Err(Error::Signature);
         }
-        let verifier = start(&self.key, context, ffi::EVP_DigestVerifyInit)?;
+        if !context.is_empty() {
+            return self.verify_mu(&mu(&self.key, context, message)?, signature);
+        }
+        let verifier = start(&self.key, ffi::EVP_DigestVerifyInit)?;
         // SAFETY: each pointer goes with the length of its slice.
         let verified = unsafe {
             ffi::EVP_DigestVerify(
@@ -312,5 +329,36 @@ impl PublicKey {
             )
         };
         check(verified, Error::Signature)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_seed_survives_pkcs8_and_only_its_own_parameter_set_takes_it() {
+        for set in ParameterSet::ALL {
+            let key = PrivateKey::from_seed(set, &[7; SEED_BYTES]).unwrap();
+            let pkcs8 = key.to_pkcs8().unwrap();
+            let read = PrivateKey::from_pkcs8(set, pkcs8.expose()).unwrap();
+            assert_eq!(read.seed().unwrap().expose(), [7; SEED_BYTES]);
+            assert_eq!(read.public_key().unwrap(), key.public_key().unwrap());
+            for other in ParameterSet::ALL.into_iter().filter(|other| *other != set) {
+                let refused = PrivateKey::from_pkcs8(other, pkcs8.expose());
+                assert_eq!(refused.err(), Some(Error::KeyInvalid));
+            }
+        }
+    }
+
+    #[test]
+    fn an_expanded_key_has_no_seed() {
+        let set = ParameterSet::MlDsa65;
+        let key = PrivateKey::from_seed(set, &[7; SEED_BYTES]).unwrap();
+        let expanded = key.expanded().unwrap();
+        let again = PrivateKey::from_expanded(set, expanded.expose()).unwrap();
+        assert!(again.seed().is_none());
+        assert_eq!(again.public_key().unwrap(), key.public_key().unwrap());
+        assert_eq!(again.to_pkcs8().err(), Some(Error::Library));
     }
 }

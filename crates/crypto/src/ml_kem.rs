@@ -1,6 +1,6 @@
 //! ML-KEM (FIPS 203), all sizes.
 
-use aws_lc_sys as ffi;
+use crate::ffi;
 
 use crate::error::check;
 use crate::owned::Owned;

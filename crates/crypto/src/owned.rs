@@ -2,7 +2,7 @@
 
 use std::ptr::NonNull;
 
-use aws_lc_sys as ffi;
+use crate::ffi;
 
 use crate::Error;
 

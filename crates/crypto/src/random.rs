@@ -5,7 +5,7 @@
 //! reseeds when the hypervisor says that it was cloned) to the DRBG as additional input
 //! ("user prediction resistance").
 
-use aws_lc_sys as ffi;
+use crate::ffi;
 
 /// Fills `out` with random bytes.
 ///

@@ -2,6 +2,8 @@
 
 use std::ops::{Deref, DerefMut};
 
+use crate::ffi;
+
 /// Bytes on the heap that are wiped when dropped, with all the memory that was reserved for them.
 ///
 /// By the library's own wipe: a write of each byte that no compiler removes, as other crates have it, takes longer than encrypting.
@@ -30,7 +32,7 @@ impl DerefMut for Wiped {
 impl Drop for Wiped {
     fn drop(&mut self) {
         // SAFETY: the pointer is good for the capacity, which is the vector's own memory.
-        unsafe { aws_lc_sys::OPENSSL_cleanse(self.0.as_mut_ptr().cast(), self.0.capacity()) }
+        unsafe { ffi::OPENSSL_cleanse(self.0.as_mut_ptr().cast(), self.0.capacity()) }
     }
 }
 
@@ -82,5 +84,5 @@ impl Secret {
 pub fn constant_time_eq(a: &[u8], b: &[u8]) -> bool {
     // SAFETY: both pointers are good for the length, which is that of both.
     a.len() == b.len()
-        && unsafe { aws_lc_sys::CRYPTO_memcmp(a.as_ptr().cast(), b.as_ptr().cast(), a.len()) } == 0
+        && unsafe { ffi::CRYPTO_memcmp(a.as_ptr().cast(), b.as_ptr().cast(), a.len()) } == 0
 }

@@ -1,6 +1,6 @@
 //! X25519 (RFC 7748): a shared secret of all zeros is refused (§6.1).
 
-use aws_lc_sys as ffi;
+use crate::ffi;
 use zeroize::Zeroizing;
 
 use crate::error::check;

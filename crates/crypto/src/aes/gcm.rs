@@ -1,6 +1,6 @@
 //! AES-GCM (SP 800-38D). IVs are made here, by the random construction of §8.2.2, unless the caller must give one.
 
-use aws_lc_sys as ffi;
+use crate::ffi;
 
 use crate::error::check;
 use crate::owned::Owned;

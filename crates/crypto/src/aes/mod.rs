@@ -6,7 +6,7 @@
 use std::mem::MaybeUninit;
 use std::sync::OnceLock;
 
-use aws_lc_sys as ffi;
+use crate::ffi;
 use zeroize::Zeroize as _;
 
 use crate::{Error, Secret};

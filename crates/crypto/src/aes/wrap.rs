@@ -1,6 +1,6 @@
 //! AES key wrap: KW (RFC 3394) and KWP (RFC 5649), both SP 800-38F.
 
-use aws_lc_sys as ffi;
+use crate::ffi;
 
 use super::Key;
 use crate::error::check;

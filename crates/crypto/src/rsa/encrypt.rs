@@ -7,7 +7,7 @@
 
 use std::hint::black_box;
 
-use aws_lc_sys as ffi;
+use crate::ffi;
 use zeroize::Zeroizing;
 
 use super::{PrivateKey, PublicKey};
@@ -95,7 +95,24 @@ impl PrivateKey {
     /// [`Error::DataLength`] or [`Error::DataInvalid`] for what is no ciphertext of this modulus: its length, or a
     /// number that is not above 1 and below the modulus less 1 (SP 800-56B §7.1.2.1), which everybody can see.
     pub fn decrypt_pkcs1(&self, ciphertext: &[u8]) -> Result<Secret, Error> {
-        self.remove_pkcs1_padding(ciphertext, self.raw(ciphertext)?.expose())
+        let encoded = self.raw(ciphertext)?;
+        // The FIPS library takes 0, 1 and the modulus less 1, which are their own roots.
+        if self.is_its_own_root(ciphertext)? {
+            return Err(Error::DataInvalid);
+        }
+        self.remove_pkcs1_padding(ciphertext, encoded.expose())
+    }
+
+    /// Whether a number below the modulus is 0, 1 or the modulus less 1. Nothing of this is secret.
+    fn is_its_own_root(&self, number: &[u8]) -> Result<bool, Error> {
+        let Some((last, front)) = number.split_last() else { return Ok(false) };
+        if *last <= 1 && front.iter().all(|&byte| byte == 0) {
+            return Ok(true);
+        }
+        let modulus = self.public.modulus()?;
+        // The modulus is odd, so that 1 less changes its last byte alone.
+        let Some((modulus_last, modulus_front)) = modulus.split_last() else { return Ok(false) };
+        Ok(front == modulus_front && *last == modulus_last ^ 1)
     }
 
     /// The part of [`PrivateKey::decrypt_pkcs1`] that comes after the raw operation, apart so that its time can be measured.

@@ -2,7 +2,7 @@
 //!
 //! Private operations are AWS-LC's: blinded, with CRT, in constant time.
 
-use aws_lc_sys as ffi;
+use crate::ffi;
 
 use crate::error::check;
 use crate::owned::{Owned, bignum};
@@ -306,6 +306,14 @@ impl PublicKey {
     /// [`Error::Library`].
     pub fn to_spki(&self) -> Result<Vec<u8>, Error> {
         keys::marshal_spki(&wrap(&self.key)?)
+    }
+
+    fn modulus(&self) -> Result<Vec<u8>, Error> {
+        let mut n = std::ptr::null();
+        let (e, d) = (std::ptr::null_mut(), std::ptr::null_mut());
+        // SAFETY: the key is live, and so is its modulus while it is; null is not asked for.
+        unsafe { ffi::RSA_get0_key(self.key.as_ptr(), &raw mut n, e, d) };
+        bytes_of(n).map(|modulus| modulus.expose().to_vec())
     }
 
     /// Returns the bits of the modulus.

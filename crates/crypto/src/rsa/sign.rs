@@ -1,6 +1,6 @@
 //! RSA signatures: PKCS#1 v1.5 and PSS (RFC 8017 §8).
 
-use aws_lc_sys as ffi;
+use crate::ffi;
 
 use super::{PrivateKey, PublicKey};
 use crate::Error;

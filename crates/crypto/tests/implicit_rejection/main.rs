@@ -3,7 +3,7 @@
 //! The vectors are printed by `make_vectors.py` beside this file, for keys and messages of our own.
 #![expect(clippy::unwrap_used, reason = "a test fails by a panic")]
 
-use casemate_crypto::rsa::PrivateKey;
+use casemate_crypto::rsa::{PrivateKey, PublicKey};
 
 const VECTORS: &str = include_str!("vectors.txt");
 
@@ -39,10 +39,14 @@ fn only_what_everybody_can_see_is_an_error() {
     let key = PrivateKey::from_pkcs8(&bytes(pkcs8)).unwrap();
     let size = key.public_key().modulus_bytes();
     let number = |last| [vec![0; size - 1], vec![last]].concat();
-    for ciphertext in
-        [vec![], vec![1; size - 1], vec![1; size + 1], vec![255; size], number(0), number(1)]
-    {
+    let mut greatest =
+        PublicKey::numbers_from_spki(&key.public_key().to_spki().unwrap()).unwrap().0;
+    *greatest.last_mut().unwrap() -= 1;
+    let numbers = [vec![255; size], number(0), number(1), greatest.clone()];
+    for ciphertext in [vec![], vec![1; size - 1], vec![1; size + 1]].into_iter().chain(numbers) {
         assert!(key.decrypt_pkcs1(&ciphertext).is_err(), "{ciphertext:?}");
     }
     assert!(key.decrypt_pkcs1(&number(2)).is_ok());
+    *greatest.last_mut().unwrap() -= 1;
+    assert!(key.decrypt_pkcs1(&greatest).is_ok());
 }

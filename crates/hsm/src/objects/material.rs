@@ -364,7 +364,9 @@ pub(crate) fn secret_value(key: &OpenKey, attribute: AttributeType) -> Option<Se
         (OpenKey::Ec(key), AttributeType::Value) => key.scalar().ok(),
         (OpenKey::Ed25519(key), AttributeType::Value) => Some(key.seed()),
         (OpenKey::X25519(key), AttributeType::Value) => Some(key.secret()),
-        (OpenKey::MlDsa(key), AttributeType::Seed) => key.seed(),
+        (OpenKey::MlDsa(key), AttributeType::Seed) => {
+            key.seed().map(|seed| Secret::from_slice(seed.expose()))
+        }
         (OpenKey::MlDsa(key), AttributeType::Value) => key.expanded().ok(),
         (OpenKey::MlKem(key), AttributeType::Seed) => {
             key.seed().map(|seed| Secret::from_slice(seed.expose()))
@@ -420,7 +422,8 @@ pub(crate) fn generate_pair(
         KeyType::MlDsa => {
             let key = ml_dsa::PrivateKey::generate(ml_dsa_set(&public)?).map_err(key_error)?;
             public.set(AttributeType::Value, key.public_key().map_err(key_error)?);
-            key.seed().map_or_else(|| key.expanded().map_err(key_error), Ok)?
+            let seed = key.seed().map(|seed| Secret::from_slice(seed.expose()));
+            seed.map_or_else(|| key.expanded().map_err(key_error), Ok)?
         }
         KeyType::MlKem => {
             let key = ml_kem::PrivateKey::generate(ml_kem_set(&public)?).map_err(key_error)?;

@@ -266,7 +266,8 @@ fn draft(mut header: Header, template: &Template, value: Secret) -> Result<Draft
         KeyType::MlDsa => {
             let key = ml_dsa::PrivateKey::from_pkcs8(ml_dsa_set(&header)?, value.expose())
                 .map_err(damaged)?;
-            key.seed().map_or_else(|| key.expanded().map_err(damaged), Ok)?
+            let seed = key.seed().map(|seed| Secret::from_slice(seed.expose()));
+            seed.map_or_else(|| key.expanded().map_err(damaged), Ok)?
         }
         KeyType::MlKem
         | KeyType::GenericSecret
