@@ -31,7 +31,7 @@ fn mechanisms() -> String {
         "# Mechanisms\n\n\
          What each mechanism can be used for, as `C_GetMechanismInfo` says it. Sizes are bits for RSA and elliptic curves, bytes for\n\
          AES and secrets, and the parameter set's number for ML-DSA and ML-KEM. In FIPS mode a mechanism works for every function\n\
-         (yes), for none (no), for verifying only, or for signing and verifying only.\n\n\
+         (yes), for none (no), or for those named; [what it refuses beyond that](../operate/fips.md) depends on parameter and key.\n\n\
          | mechanism | number | key types | functions | sizes | parameter | FIPS mode |\n\
          | --- | --- | --- | --- | --- | --- | --- |\n",
     );
@@ -46,6 +46,7 @@ fn mechanisms() -> String {
             Approved::Yes => "yes",
             Approved::VerifyOnly => "verify",
             Approved::SignOnly => "sign, verify",
+            Approved::UnlessWrapping => "all but wrap",
             Approved::No => "no",
         };
         writeln!(

@@ -98,12 +98,14 @@ impl From<Error> for Code {
             Error::MechanismInvalid(_) | Error::MechanismNotApproved(_) => {
                 ck::CKR_MECHANISM_INVALID
             }
-            Error::MechanismParameterInvalid(_) => ck::CKR_MECHANISM_PARAM_INVALID,
+            Error::MechanismParameterInvalid(_) | Error::ParameterNotApproved(_) => {
+                ck::CKR_MECHANISM_PARAM_INVALID
+            }
             Error::KeyTypeInconsistent(_) => ck::CKR_KEY_TYPE_INCONSISTENT,
             Error::KeyFunctionNotPermitted(_) | Error::KeyExpired => {
                 ck::CKR_KEY_FUNCTION_NOT_PERMITTED
             }
-            Error::KeySizeRange => ck::CKR_KEY_SIZE_RANGE,
+            Error::KeySizeRange | Error::KeyNotApproved(_) => ck::CKR_KEY_SIZE_RANGE,
             Error::KeyUnextractable => ck::CKR_KEY_UNEXTRACTABLE,
             Error::KeyNotWrappable => ck::CKR_KEY_NOT_WRAPPABLE,
             Error::WrappingKeyTypeInconsistent(_) => ck::CKR_WRAPPING_KEY_TYPE_INCONSISTENT,

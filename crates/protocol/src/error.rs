@@ -174,8 +174,12 @@ pub enum Error {
     MechanismInvalid(u64),
     #[error("the parameter of the mechanism {} is not valid", mechanism(*.0))]
     MechanismParameterInvalid(u64),
-    #[error("the mechanism {} is not approved, and the cluster is in FIPS mode", mechanism(*.0))]
+    #[error("this use of the mechanism {} is not approved, and the cluster is in FIPS mode", mechanism(*.0))]
     MechanismNotApproved(u64),
+    #[error("the parameter of the mechanism {} is not approved, and the cluster is in FIPS mode", mechanism(*.0))]
+    ParameterNotApproved(u64),
+    #[error("the key's curve or length is not approved for the mechanism {}, and the cluster is in FIPS mode", mechanism(*.0))]
+    KeyNotApproved(u64),
     #[error("the key's type does not fit the mechanism {}", mechanism(*.0))]
     KeyTypeInconsistent(u64),
     #[error("the key's attribute {} does not permit this", attribute(*.0))]
@@ -340,6 +344,8 @@ impl Error {
             Self::StateInvalid => row(159, Class::Never),
             Self::InvocationLimit => row(160, Class::Never),
             Self::KeyExpired => row(161, Class::Never),
+            Self::ParameterNotApproved(_) => row(162, Class::Never),
+            Self::KeyNotApproved(_) => row(163, Class::Never),
             Self::Unknown { code, .. } => row(code, Class::Never),
         }
     }
@@ -390,6 +396,8 @@ impl Error {
             | Self::MechanismInvalid(argument)
             | Self::MechanismParameterInvalid(argument)
             | Self::MechanismNotApproved(argument)
+            | Self::ParameterNotApproved(argument)
+            | Self::KeyNotApproved(argument)
             | Self::KeyTypeInconsistent(argument)
             | Self::KeyFunctionNotPermitted(argument)
             | Self::WrappingKeyTypeInconsistent(argument)
@@ -497,6 +505,8 @@ impl Error {
             159 => Self::StateInvalid,
             160 => Self::InvocationLimit,
             161 => Self::KeyExpired,
+            162 => Self::ParameterNotApproved(argument),
+            163 => Self::KeyNotApproved(argument),
             _ => Self::Unknown { code, argument, retry },
         }
     }
@@ -520,7 +530,7 @@ mod tests {
             assert_eq!(Error::from_wire(code, argument, retry), error);
             assert!(!error.to_string().is_empty());
         }
-        assert_eq!(Error::every().count(), 81);
+        assert_eq!(Error::every().count(), 83);
     }
 
     #[test]

@@ -60,6 +60,8 @@ pub enum Approved {
     VerifyOnly,
     /// For signing and verifying, not for encryption or key transport (PKCS#1 v1.5).
     SignOnly,
+    /// For all but wrapping: what authenticates nothing must not carry keys away (SP 800-38F §3.1), though old ones may come back.
+    UnlessWrapping,
     /// Not at all.
     No,
 }
@@ -72,6 +74,7 @@ impl Approved {
             Self::Yes => true,
             Self::VerifyOnly => Functions::VERIFY.contains(function),
             Self::SignOnly => Functions::VERIFY.and(Functions::SIGN).contains(function),
+            Self::UnlessWrapping => !Functions::WRAP.contains(function),
             Self::No => false,
         }
     }
@@ -351,9 +354,9 @@ pub const MECHANISMS: &[MechanismRow] = &[
     MechanismRow { mechanism: Mechanism::EcMontgomeryKeyPairGen, name: "CKM_EC_MONTGOMERY_KEY_PAIR_GEN", key_types: MONTGOMERY, functions: F_GENERATE_KEY_PAIR, key_size_min: 255, key_size_max: 255, hash: None, parameter: ParameterForm::None, approved: Approved::No },
     MechanismRow { mechanism: Mechanism::Eddsa, name: "CKM_EDDSA", key_types: EDWARDS, functions: F_SIGN, key_size_min: 255, key_size_max: 255, hash: None, parameter: ParameterForm::Eddsa, approved: Approved::Yes },
     MechanismRow { mechanism: Mechanism::AesKeyGen, name: "CKM_AES_KEY_GEN", key_types: AES, functions: F_GENERATE, key_size_min: 16, key_size_max: 32, hash: None, parameter: ParameterForm::None, approved: Approved::Yes },
-    MechanismRow { mechanism: Mechanism::AesEcb, name: "CKM_AES_ECB", key_types: AES, functions: F_CRYPT_WRAP, key_size_min: 16, key_size_max: 32, hash: None, parameter: ParameterForm::None, approved: Approved::Yes },
-    MechanismRow { mechanism: Mechanism::AesCbc, name: "CKM_AES_CBC", key_types: AES, functions: F_CRYPT_WRAP, key_size_min: 16, key_size_max: 32, hash: None, parameter: ParameterForm::Iv, approved: Approved::Yes },
-    MechanismRow { mechanism: Mechanism::AesCbcPad, name: "CKM_AES_CBC_PAD", key_types: AES, functions: F_CRYPT_WRAP, key_size_min: 16, key_size_max: 32, hash: None, parameter: ParameterForm::Iv, approved: Approved::Yes },
+    MechanismRow { mechanism: Mechanism::AesEcb, name: "CKM_AES_ECB", key_types: AES, functions: F_CRYPT_WRAP, key_size_min: 16, key_size_max: 32, hash: None, parameter: ParameterForm::None, approved: Approved::UnlessWrapping },
+    MechanismRow { mechanism: Mechanism::AesCbc, name: "CKM_AES_CBC", key_types: AES, functions: F_CRYPT_WRAP, key_size_min: 16, key_size_max: 32, hash: None, parameter: ParameterForm::Iv, approved: Approved::UnlessWrapping },
+    MechanismRow { mechanism: Mechanism::AesCbcPad, name: "CKM_AES_CBC_PAD", key_types: AES, functions: F_CRYPT_WRAP, key_size_min: 16, key_size_max: 32, hash: None, parameter: ParameterForm::Iv, approved: Approved::UnlessWrapping },
     MechanismRow { mechanism: Mechanism::AesCtr, name: "CKM_AES_CTR", key_types: AES, functions: F_CRYPT, key_size_min: 16, key_size_max: 32, hash: None, parameter: ParameterForm::Counter, approved: Approved::Yes },
     MechanismRow { mechanism: Mechanism::AesGcm, name: "CKM_AES_GCM", key_types: AES, functions: F_CRYPT_WRAP, key_size_min: 16, key_size_max: 32, hash: None, parameter: ParameterForm::Gcm, approved: Approved::Yes },
     MechanismRow { mechanism: Mechanism::AesCmac, name: "CKM_AES_CMAC", key_types: AES, functions: F_SIGN, key_size_min: 16, key_size_max: 32, hash: None, parameter: ParameterForm::None, approved: Approved::Yes },
@@ -426,6 +429,8 @@ mod tests {
         assert!(!Approved::VerifyOnly.allows(Functions::SIGN));
         assert!(Approved::SignOnly.allows(Functions::SIGN));
         assert!(!Approved::SignOnly.allows(Functions::UNWRAP));
+        assert!(Approved::UnlessWrapping.allows(Functions::UNWRAP));
+        assert!(!Approved::UnlessWrapping.allows(Functions::WRAP));
         assert!(!Approved::No.allows(Functions::VERIFY));
     }
 

@@ -23,12 +23,11 @@ use crate::reader::Context;
 /// Encrypts.
 pub(super) fn encrypt(context: &Context<'_>, operation: &Operation) -> Result<Outcome, Error> {
     let usable = usable(context, operation.key.as_ref(), operation.mechanism.as_ref(), ENCRYPT)?;
-    let fips_mode = context.state.fips_mode();
     if usable.row.mechanism == Mechanism::AesGcm {
-        count_gcm(&usable, fips_mode)?;
+        count_gcm(&usable, context.state.fips_mode())?;
     }
-    go(usable, operation, move |usable, mechanism, data, last| {
-        seal(&usable.key, usable.row, mechanism, data, Mode { last, fips_mode })
+    go(usable, operation, |usable, mechanism, data, last| {
+        seal(&usable.key, usable.row, mechanism, data, last)
     })
 }
 
@@ -72,18 +71,12 @@ fn count_gcm(usable: &Usable, fips_mode: bool) -> Result<(), Error> {
     }
 }
 
-#[derive(Clone, Copy)]
-struct Mode {
-    last: bool,
-    fips_mode: bool,
-}
-
 fn seal(
     key: &OpenKey,
     row: &'static MechanismRow,
     mechanism: Option<&MechanismUse>,
     data: &[u8],
-    mode: Mode,
+    last: bool,
 ) -> Result<Data, Error> {
     let map = |error| operation_error(error, row);
     let plain = |data: Vec<u8>| Data { data: data.into(), ..Data::default() };
@@ -95,13 +88,10 @@ fn seal(
                 let (iv, sealed) = prepared.seal(&gcm.aad, data, tag_bytes).map_err(map)?;
                 return Ok(Data { data: sealed.into(), iv: iv.to_vec().into(), ..Data::default() });
             }
-            if mode.fips_mode {
-                return Err(invalid(row));
-            }
             let sealed = prepared.seal_with_iv(&gcm.iv, &gcm.aad, data, tag_bytes);
             sealed.map(plain).map_err(map)
         }
-        OpenKey::Aes(key) => aes_encrypt(key, row, mechanism, data, mode.last).map(plain),
+        OpenKey::Aes(key) => aes_encrypt(key, row, mechanism, data, last).map(plain),
         OpenKey::RsaPublic(key) => match row.mechanism {
             Mechanism::RsaPkcs => {
                 none(mechanism, row)?;

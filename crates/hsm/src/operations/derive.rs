@@ -16,7 +16,9 @@ use casemate_protocol::{AttributeType, Error, KeyType, Mechanism, ObjectClass, T
 
 use super::generate::wanted_length;
 use super::parameters::{hash, invalid, none, required, wire_hash};
-use super::{DECAPSULATE, DERIVE, ENCAPSULATE, Usable, operation_error, secret_bytes, usable};
+use super::{
+    DECAPSULATE, DERIVE, ENCAPSULATE, Usable, approved, operation_error, secret_bytes, usable,
+};
 use crate::objects::Making;
 use crate::objects::key::OpenKey;
 use crate::objects::material::{Draft, header, point_of};
@@ -82,6 +84,10 @@ pub(super) fn derive(context: &Context<'_>, request: &DeriveKey) -> Result<Outco
     let base = usable(context, request.base_key.as_ref(), mechanism.as_ref(), DERIVE)?;
     let mut target = Target::new(context, request.template.as_ref(), Function::Derive)?;
     add_derive_template(&base, &target)?;
+    if context.state.fips_mode() {
+        let parameter = mechanism.as_ref().and_then(|mechanism| mechanism.parameter.as_ref());
+        approved::derived(base.row, parameter, target.key_type)?;
+    }
     let other = other_key(context, mechanism.as_ref())?;
     if shows_its_base(base.row.mechanism) {
         inherit(&mut target.header, &base.object.header());

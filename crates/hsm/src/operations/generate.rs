@@ -8,8 +8,9 @@ use casemate_protocol::{
 };
 
 use super::parameters::{invalid, none, required, wire_hash};
-use super::{operation_error, row_for, usual_length};
+use super::{approved, operation_error, row_for, usual_length};
 use crate::objects::Making;
+use crate::objects::key::ec_curve;
 use crate::objects::material::{Draft, generate_pair, header};
 use crate::objects::rules::Function;
 use crate::outcome::Outcome;
@@ -97,6 +98,12 @@ pub(super) fn pair(context: &Context<'_>, request: &GenerateKeyPair) -> Result<O
         header(context, &public, Function::GeneratePair, ObjectClass::PublicKey, key_type)?;
     let private =
         header(context, &private, Function::GeneratePair, ObjectClass::PrivateKey, key_type)?;
+    if context.state.fips_mode()
+        && key_type == Some(KeyType::Ec)
+        && !approved::curve(ec_curve(&public)?)
+    {
+        return Err(Error::KeyNotApproved(row.mechanism.number()));
+    }
     let making = Making::new(context);
     Ok(Outcome::offload(move || {
         let made = generate_pair(public, private).and_then(|(mut public, mut private)| {

@@ -19,6 +19,7 @@ use crate::objects::object::{Header, Object};
 use crate::outcome::Outcome;
 use crate::reader::Context;
 
+mod approved;
 mod cipher;
 mod derive;
 mod generate;
@@ -96,7 +97,11 @@ fn row_for(
     if context.state.fips_mode() && !row.approved.allows(function) {
         return Err(Error::MechanismNotApproved(number));
     }
-    parameters::fits(mechanism.parameter.as_ref(), row)?;
+    let parameter = mechanism.parameter.as_ref();
+    parameters::fits(parameter, row)?;
+    if context.state.fips_mode() {
+        approved::parameter(row, function, parameter)?;
+    }
     Ok(row)
 }
 
@@ -156,6 +161,9 @@ fn usable(
         check_restrictions(&object.header(), row.mechanism, need, context.now)?;
     }
     let key = access::open(context, &object)?;
+    if context.state.fips_mode() {
+        approved::key(row, need.function, &key)?;
+    }
     Ok(Usable { object, key, row })
 }
 

@@ -34,16 +34,9 @@ pub(super) fn wrap(context: &Context<'_>, request: &WrapKey) -> Result<Outcome, 
     check_may_leave(context, &wrapping.object, &target)?;
     let payload = payload(&*access::open(context, &target)?)?;
     let private = target.class() == ObjectClass::PrivateKey;
-    let fips_mode = context.state.fips_mode();
     Ok(Outcome::offload(move || {
-        let wrapped = wrap_bytes(
-            &wrapping.key,
-            wrapping.row,
-            mechanism.as_ref(),
-            &payload,
-            private,
-            fips_mode,
-        );
+        let wrapped =
+            wrap_bytes(&wrapping.key, wrapping.row, mechanism.as_ref(), &payload, private);
         wrapped.map(Outcome::answer).into()
     }))
 }
@@ -105,7 +98,6 @@ fn wrap_bytes(
     mechanism: Option<&MechanismUse>,
     payload: &Secret,
     private: bool,
-    fips_mode: bool,
 ) -> Result<casemate_protocol::messages::Answer, Error> {
     use casemate_protocol::messages::{Answer, Data};
     let map = |error| match operation_error(error, row) {
@@ -118,9 +110,6 @@ fn wrap_bytes(
             let (gcm, tag_bytes) = gcm(mechanism, row)?;
             let prepared = key.gcm().map_err(map)?;
             if !gcm.iv.is_empty() {
-                if fips_mode {
-                    return Err(invalid(row));
-                }
                 let sealed = prepared.seal_with_iv(&gcm.iv, &gcm.aad, payload.expose(), tag_bytes);
                 return sealed.map(data).map_err(map);
             }
