@@ -16,9 +16,12 @@ mod core;
 mod dial;
 mod error;
 mod link;
+mod log_in;
+mod received;
 mod trust;
 
-pub use client::{Client, ClusterInfo, LoggedIn};
+pub use client::{Client, ClusterInfo};
 pub use config::{Config, ConfigError, Trust};
 pub use error::ClientError;
+pub use log_in::LoggedIn;
 pub use trust::check as check_chain;

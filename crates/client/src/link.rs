@@ -14,17 +14,18 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::Thread;
 use std::time::{Duration, Instant};
 
+use casemate_crypto::Wiped;
 use casemate_protocol::frame::{self, Frame};
-use casemate_protocol::messages::{Answer, Reply, ServerHello};
+use casemate_protocol::messages::ServerHello;
 use casemate_protocol::{Error, limits as wire, statements};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use prost::Message as _;
 use rustls::{ClientConfig, ClientConnection};
 use rustls_pki_types::ServerName;
 
 use crate::config::Config;
 use crate::dial::{dial, greet};
 use crate::error::AttemptError;
+use crate::received::{decrypt, farewell};
 use crate::trust::Verifier;
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -71,6 +72,8 @@ pub(crate) struct Link {
     polling: Duration,
     /// Which log-in of the client it has, and when to renew it.
     pub(crate) log_in: Mutex<LinkLogIn>,
+    /// Whether its log-in is to be renewed before the next request.
+    pub(crate) renew_now: AtomicBool,
     /// Which log-in it has, for a look without the lock.
     pub(crate) log_in_number: AtomicU64,
     hello: ServerHello,
@@ -144,10 +147,16 @@ impl Link {
             farewell: Mutex::default(),
             polling: config.polling,
             log_in: Mutex::default(),
+            renew_now: AtomicBool::new(false),
             log_in_number: AtomicU64::new(0),
             hello,
             exporter,
         })
+    }
+
+    /// Returns whom it is connected to.
+    pub(crate) fn address(&self) -> &str {
+        &self.address
     }
 
     /// Returns what the HSM said of itself.
@@ -196,12 +205,16 @@ impl Link {
             }
             self.wait(&waiter, left, deadline)
         });
-        if result.is_err() && lock(&self.waiters).remove(&sequence).is_none() {
-            // The reply came after all, and its reader counts this thread among those that it wakes.
-            while !waiter.done.load(Ordering::Acquire) {
-                std::thread::yield_now();
+        if result.is_err() {
+            if lock(&self.waiters).remove(&sequence).is_none() {
+                // The reply came after all, and its reader counts this thread among those that it wakes.
+                while !waiter.done.load(Ordering::Acquire) {
+                    std::thread::yield_now();
+                }
+                self.write_for_those_before(&waiter, deadline);
             }
-            self.write_for_those_before(&waiter, deadline);
+            // It may have been woken to read for all.
+            self.hand_on();
         }
         result
     }
@@ -210,7 +223,8 @@ impl Link {
         AttemptError::Unreachable { address: self.address.clone(), cause: cause.to_string() }
     }
 
-    /// Writes what waits, unless somebody is at it who will look again; stays until the socket took it, for others read meanwhile.
+    /// Writes what waits, unless somebody is at it who will look again; stays until the socket took it. If nobody else reads meanwhile it
+    /// does: the HSM may take no more before its replies are taken.
     fn send(&self, deadline: Instant) {
         while self.write_some() {
             let left = deadline.saturating_duration_since(Instant::now());
@@ -218,11 +232,19 @@ impl Link {
                 // Whoever sends or reads next sees to the rest.
                 return;
             }
-            let ready = self.wait_for(PollFlags::POLLOUT, left.min(Duration::from_secs(1)));
-            if let Err(error) = ready {
+            let reading = self.reading.try_lock().ok();
+            let mut wanted = PollFlags::POLLOUT;
+            wanted.set(PollFlags::POLLIN, reading.is_some());
+            let waited = self.wait_for(wanted, left.min(Duration::from_secs(1)));
+            let read = match reading {
+                Some(mut reading) => waited.and_then(|_| self.read(&mut reading)),
+                None => waited,
+            };
+            if let Err(error) = read {
                 tracing::debug!(%error, address = self.address, "the connection broke while writing");
                 return self.break_off();
             }
+            self.hand_on();
         }
     }
 
@@ -235,7 +257,7 @@ impl Link {
                 self.tls.try_lock().ok()
             };
             let Some(mut tls) = tls else { return false };
-            let waiting = std::mem::take(&mut *lock(&self.queue));
+            let waiting = Wiped::from(std::mem::take(&mut *lock(&self.queue)));
             if !waiting.is_empty() || tls.wants_write() {
                 self.write(&mut tls, &waiting);
             }
@@ -408,20 +430,20 @@ impl Link {
             Err(error) => return Err(error),
         };
         let mut received = reading.received.get(..length).unwrap_or_default();
+        let mut end = Ok(());
         if !received.is_empty() {
             let mut tls = lock(&self.tls);
-            while !received.is_empty() {
-                tls.read_tls(&mut received)?;
-                let state = tls.process_new_packets().map_err(io::Error::other)?;
-                take(&mut tls, &mut reading.input, state.plaintext_bytes_to_read())?;
+            while !received.is_empty() && end.is_ok() {
+                end = decrypt(&mut tls, &mut received, &mut reading.input);
             }
         }
         // Somebody may have queued while the TLS state was taken here. The one who reads does not wait for the socket.
         if self.unwritten.load(Ordering::Acquire) || !lock(&self.queue).is_empty() {
             self.write_some();
         }
+        // What came before the end of the connection is delivered before that is told.
         self.deliver(reading)?;
-        Ok(length > 0)
+        end.map(|()| length > 0)
     }
 
     fn deliver(&self, reading: &mut Reading) -> io::Result<()> {
@@ -464,25 +486,4 @@ impl Link {
         reading.input.drain(..at);
         Ok(())
     }
-}
-
-fn farewell(message: &[u8]) -> Option<Error> {
-    match Reply::decode(message).ok()?.answer? {
-        Answer::Error(error) => Some(error.into()),
-        _ => None,
-    }
-}
-
-/// Takes so many bytes of plaintext.
-fn take(tls: &mut ClientConnection, input: &mut Vec<u8>, length: usize) -> io::Result<()> {
-    if length == 0 {
-        // The other side's end of the connection is told by a read of nothing.
-        return match tls.reader().read(&mut [0; 1]) {
-            Ok(0) => Err(io::ErrorKind::UnexpectedEof.into()),
-            Ok(_) | Err(_) => Ok(()),
-        };
-    }
-    let start = input.len();
-    input.resize(start + length, 0);
-    tls.reader().read_exact(&mut input[start..])
 }

@@ -1,6 +1,7 @@
 //! The library between `C_Initialize` and `C_Finalize`: one cluster's client, sessions and objects.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use casemate_client::{Client, Config};
 use casemate_protocol::messages::{Answer, Ask};
@@ -18,6 +19,8 @@ pub(crate) struct Library {
     pub(crate) client: Client,
     pub(crate) sessions: Sessions,
     pub(crate) objects: Objects,
+    /// The number of the log-in to which session objects and facts belong.
+    log_in_seen: AtomicU64,
 }
 
 impl Library {
@@ -33,7 +36,8 @@ impl Library {
             Code::GENERAL_ERROR
         })?;
         let client = Client::new(config);
-        Ok(Self { client, sessions: Sessions::default(), objects: Objects::default() })
+        let (sessions, objects) = (Sessions::default(), Objects::default());
+        Ok(Self { client, sessions, objects, log_in_seen: AtomicU64::new(0) })
     }
 
     /// Asks the cluster.
@@ -49,7 +53,18 @@ impl Library {
     /// # Errors
     /// `CKR_SESSION_HANDLE_INVALID`.
     pub(crate) fn session(&self, handle: ck::CK_SESSION_HANDLE) -> Result<Arc<Session>> {
+        self.notice_log_in();
         self.sessions.get(handle)
+    }
+
+    /// Forgets what was bound to an earlier log-in, when there is another or none: it may have changed by itself.
+    fn notice_log_in(&self) {
+        let number = self.client.log_in_number();
+        if self.log_in_seen.load(Ordering::Relaxed) != number
+            && self.log_in_seen.swap(number, Ordering::Relaxed) != 0
+        {
+            self.objects.forget_all();
+        }
     }
 
     /// Whether somebody is logged in.
@@ -70,6 +85,8 @@ impl Library {
             // Here the log-in has ended; what could not be revoked is said (design §6).
             tracing::warn!(%cause, "the cluster could not be told of the log-out: its ticket ends by itself");
         }
+        // What was under way meanwhile may have made more.
+        self.objects.forget_all();
         Ok(())
     }
 }

@@ -190,7 +190,15 @@ impl Objects {
     /// Forgets the objects of a session that was closed.
     pub(crate) fn forget_session(&self, session: ck::CK_SESSION_HANDLE) {
         let mut all = self.session.write().unwrap_or_else(PoisonError::into_inner);
-        all.retain(|_, object| object.session != session);
+        let gone = |object: &SessionObject| object.session == session;
+        let handles: Vec<_> =
+            all.iter().filter(|(_, object)| gone(object)).map(|(handle, _)| *handle).collect();
+        all.retain(|_, object| !gone(object));
+        drop(all);
+        let mut facts = self.facts.write().unwrap_or_else(PoisonError::into_inner);
+        for handle in handles {
+            facts.remove(&handle);
+        }
     }
 
     /// Forgets everything: after a log-out nothing of it can be used.

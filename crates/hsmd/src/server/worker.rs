@@ -53,9 +53,9 @@ impl Inbox {
     pub(crate) fn send(&self, message: Message) {
         let mut messages = self.messages.lock().unwrap_or_else(PoisonError::into_inner);
         messages.push(message);
-        let first = messages.len() == 1;
         drop(messages);
-        if first && let Err(error) = self.waker.wake() {
+        // Each wakes: who pushed the first may be a thread of the pool that has no time to go on.
+        if let Err(error) = self.waker.wake() {
             tracing::error!(%error, "a worker could not be woken");
         }
     }

@@ -106,7 +106,10 @@ pub(crate) unsafe extern "C" fn C_EncryptMessage(
         let sealed = cipher::encrypt_message(library, &session, gcm, plaintext)?;
         // SAFETY: the caller's promise; not null by `parameter`.
         unsafe {
-            write(parameter.pIv, parameter.ulIvLen, &sealed.iv)?;
+            // A caller's IV is only read: it may lie in constant memory.
+            if made {
+                write(parameter.pIv, parameter.ulIvLen, &sealed.iv)?;
+            }
             write(parameter.pTag, parameter.ulTagBits / 8, &sealed.tag)?;
         }
         output.write(&sealed.ciphertext)

@@ -7,7 +7,7 @@ use casemate_protocol::messages::{
 use casemate_protocol::{KeyType, Template, limits};
 use cryptoki_sys as ck;
 
-use super::object::check_writes;
+use super::object::{self, check_writes};
 use crate::code::{Code, Result};
 use crate::library::{Library, unexpected};
 use crate::mechanism::Chosen;
@@ -27,7 +27,7 @@ pub(crate) fn generate(
 
 fn adopt(library: &Library, session: &Session, ask: Ask) -> Result<ck::CK_OBJECT_HANDLE> {
     let Answer::Made(made) = library.call(ask)? else { return unexpected() };
-    library.objects.adopt(session.handle, made)
+    object::adopt(library, session, made)
 }
 
 /// `C_GenerateKeyPair`
@@ -47,8 +47,8 @@ pub(crate) fn generate_pair(
     else {
         return unexpected();
     };
-    let public = library.objects.adopt(session.handle, public)?;
-    Ok((public, library.objects.adopt(session.handle, private)?))
+    let public = object::adopt(library, session, public)?;
+    Ok((public, object::adopt(library, session, private)?))
 }
 
 /// `C_WrapKey`
@@ -110,6 +110,7 @@ fn unwrap_request(
         return Err(Code(ck::CKR_WRAPPED_KEY_LEN_RANGE));
     }
     let unwrapping_key = library.objects.reference(wrapped.key, Code::KEY_HANDLE_INVALID)?;
+    check_no_confirmation(library, wrapped.key)?;
     Ok(UnwrapKey {
         unwrapping_key: Some(unwrapping_key),
         mechanism: Some(chosen.into_use()),
@@ -139,7 +140,13 @@ fn derive_request(
 ) -> Result<DeriveKey> {
     check_writes(session, &template)?;
     let base_key = Some(library.objects.reference(base, Code::KEY_HANDLE_INVALID)?);
+    check_no_confirmation(library, base)?;
     Ok(DeriveKey { base_key, mechanism: Some(chosen.into_use()), template: Some(template) })
+}
+
+/// Refuses a key that wants a log-in for each use: these functions have no `Init` after which one could come (PKCS#11 3.2 §5.6.8).
+fn check_no_confirmation(library: &Library, key: ck::CK_OBJECT_HANDLE) -> Result<()> {
+    if library.key_facts(key)?.always_authenticate { Err(Code::USER_NOT_LOGGED_IN) } else { Ok(()) }
 }
 
 /// Returns how long a ciphertext of a KEM's public key is (FIPS 203, table 3).
@@ -171,7 +178,7 @@ pub(crate) fn encapsulate(
         return unexpected();
     };
     let Some(made) = encapsulated.made else { return unexpected() };
-    Ok((encapsulated.ciphertext, library.objects.adopt(session.handle, made)?))
+    Ok((encapsulated.ciphertext, object::adopt(library, session, made)?))
 }
 
 /// `C_DecapsulateKey`

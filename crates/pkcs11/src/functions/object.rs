@@ -1,7 +1,7 @@
 //! Objects: made, copied, destroyed, read, changed, found (PKCS#11 3.2 §5.7).
 
 use casemate_protocol::messages::{
-    Answer, Ask, AttributeAnswer, GetAttributes, ObjectAndTemplate, WireError,
+    Answer, Ask, AttributeAnswer, GetAttributes, MadeObject, ObjectAndTemplate, WireError,
 };
 use casemate_protocol::{AttributeType, Error, ObjectClass, Template};
 use cryptoki_sys as ck;
@@ -23,6 +23,23 @@ pub(super) fn check_writes(session: &Session, template: &Template) -> Result<()>
     if token == Some(true) { session.require_writes() } else { Ok(()) }
 }
 
+/// Gives a new object its handle, unless its session was closed meanwhile: then it has gone with it.
+///
+/// # Errors
+/// `CKR_SESSION_CLOSED`.
+pub(super) fn adopt(
+    library: &Library,
+    session: &Session,
+    made: MadeObject,
+) -> Result<ck::CK_OBJECT_HANDLE> {
+    let handle = library.objects.adopt(session.handle, made)?;
+    if Objects::is_session_object(handle) && library.sessions.get(session.handle).is_err() {
+        library.objects.forget(handle);
+        return Err(Code(ck::CKR_SESSION_CLOSED));
+    }
+    Ok(handle)
+}
+
 /// `C_CreateObject`
 pub(crate) fn create(
     library: &Library,
@@ -33,7 +50,7 @@ pub(crate) fn create(
     let Answer::Made(made) = library.call(Ask::CreateObject(template))? else {
         return unexpected();
     };
-    library.objects.adopt(session.handle, made)
+    adopt(library, session, made)
 }
 
 /// `C_CopyObject`
@@ -52,7 +69,7 @@ pub(crate) fn copy(
     let Answer::Made(made) = object_call(library, Ask::CopyObject(request))? else {
         return unexpected();
     };
-    library.objects.adopt(session.handle, made)
+    adopt(library, session, made)
 }
 
 /// Asks about an object: that a session object is void is that there is none.

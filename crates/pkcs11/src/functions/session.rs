@@ -40,18 +40,23 @@ pub(crate) fn open(
 pub(crate) fn close(library: &Library, session: ck::CK_SESSION_HANDLE) -> Result<()> {
     let last = library.sessions.close(session)?;
     library.objects.forget_session(session);
-    if last && library.is_logged_in() { library.log_out() } else { Ok(()) }
+    if last { log_out_if_in(library) } else { Ok(()) }
 }
 
 /// `C_CloseAllSessions`
 pub(crate) fn close_all(library: &Library, slot: ck::CK_SLOT_ID) -> Result<()> {
     check_slot(slot)?;
     library.sessions.close_all();
-    if library.is_logged_in() {
-        return library.log_out();
-    }
     library.objects.forget_all();
-    Ok(())
+    log_out_if_in(library)
+}
+
+/// Ends the log-in, if there is one: another thread may have been faster.
+fn log_out_if_in(library: &Library) -> Result<()> {
+    match library.log_out() {
+        Err(Code::USER_NOT_LOGGED_IN) => Ok(()),
+        outcome => outcome,
+    }
 }
 
 /// `C_GetSessionInfo`
@@ -143,7 +148,11 @@ fn check_own(library: &Library, pin: &Pin<'_>) -> Result<()> {
     }
     let other = Client::new(library.client.config().clone());
     patiently(&other, pin)?;
-    other.log_out().map_err(Code::from)
+    if let Err(cause) = other.log_out() {
+        // The password was right all the same.
+        tracing::warn!(%cause, "the cluster could not be told of the log-out: its ticket ends by itself");
+    }
+    Ok(())
 }
 
 /// `C_SetPIN`: changes one's own password, and logs in again, for the old log-in ends with the old password.
@@ -152,15 +161,21 @@ pub(crate) fn set_pin(library: &Library, session: &Session, old: &[u8], new: &[u
     let who = library.client.logged_in().ok_or(Code::USER_NOT_LOGGED_IN)?;
     check_own(library, &Pin::read(old)?)?;
     // The new one may be told with the name or without.
-    let prefix = format!("{}:", who.user);
     let text = std::str::from_utf8(new).map_err(|_error| Code(ck::CKR_PIN_INVALID))?;
-    let password = text.strip_prefix(&prefix).unwrap_or(text);
+    let named = text.contains(':').then(|| Pin::read(new).ok()).flatten();
+    let password = named.filter(|pin| pin.user == who.user).map_or(text, |pin| pin.password);
     let request = CreateUser {
         user: who.user.clone(),
         role: Role::CryptoUser.number(),
         password: password.to_owned(),
     };
-    library.call(Ask::ChangePassword(request))?;
+    let changed = library.call(Ask::ChangePassword(request));
+    // If the answer was lost, the repeated request finds the log-in ended: whether the new password holds tells what happened.
+    if let Err(code) = changed
+        && code != Code::USER_NOT_LOGGED_IN
+    {
+        return Err(code);
+    }
     library.client.forget_log_in();
     library.objects.forget_all();
     patiently(&library.client, &Pin::of(&who.user, password)?)

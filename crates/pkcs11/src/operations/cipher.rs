@@ -42,6 +42,8 @@ pub(crate) struct Cipher {
     waiting: Wiped,
     /// Whether a part came: then only parts and the end may follow.
     pub(crate) in_parts: bool,
+    /// Whether the counter has come to its end: a further block would repeat the key stream.
+    exhausted: bool,
     /// A result that did not fit into the caller's buffer.
     pub(crate) ready: Option<Wiped>,
 }
@@ -65,7 +67,7 @@ impl Cipher {
             _ => Chain::Collected,
         };
         let waiting = Wiped::default();
-        Self { usable, direction, chain, waiting, in_parts: false, ready: None }
+        Self { usable, direction, chain, waiting, in_parts: false, exhausted: false, ready: None }
     }
 
     /// Returns how many bytes a whole message gives: exactly when it is encrypted, at most when it is decrypted.
@@ -190,6 +192,9 @@ impl Cipher {
     }
 
     fn send(&mut self, library: &Library, data: Bytes, part: Part) -> Result<Wiped> {
+        if self.exhausted && !data.is_empty() {
+            return Err(Code::DATA_LEN_RANGE);
+        }
         let operation = Operation {
             key: Some(self.usable.key.clone()),
             mechanism: Some(self.usable.mechanism.clone()),
@@ -207,15 +212,16 @@ impl Cipher {
                 Direction::Encrypt => &answer.data,
                 Direction::Decrypt => &data,
             };
-            advance(self.usable.mechanism.parameter.as_mut(), ciphertext);
+            self.exhausted |= !advance(self.usable.mechanism.parameter.as_mut(), ciphertext);
         }
         // One copy into memory that is wiped; the message's own is freed by the caller of the wire.
         Ok(Wiped::from(answer.data.to_vec()))
     }
 }
 
-/// Moves the chaining value on over a part of ciphertext in whole blocks.
-fn advance(parameter: Option<&mut Parameter>, ciphertext: &[u8]) {
+/// Moves the chaining value on over a part of ciphertext in whole blocks. Returns whether more may follow: a counter that would begin
+/// anew has come to its end.
+fn advance(parameter: Option<&mut Parameter>, ciphertext: &[u8]) -> bool {
     match parameter {
         Some(Parameter::Iv(iv)) => {
             if let Some(last) = ciphertext.last_chunk::<BLOCK>() {
@@ -226,17 +232,20 @@ fn advance(parameter: Option<&mut Parameter>, ciphertext: &[u8]) {
             if let Ok(block) = <[u8; BLOCK]>::try_from(counter.block.as_slice()) {
                 let blocks = ciphertext.len().checked_div(BLOCK).unwrap_or(0) as u128;
                 let value = u128::from_be_bytes(block);
-                // Only so many low bits count (PKCS#11 3.2 §6.13.3); the HSM refuses a counter that wraps within a part.
+                // Only so many low bits count (PKCS#11 3.2 §6.13.3); the HSM refuses a counter that wraps within a part, by the same rule.
                 let mask = match u32::try_from(counter.bits) {
                     Ok(bits) if bits < 128 => (1_u128 << bits).wrapping_sub(1),
                     Ok(_) | Err(_) => u128::MAX,
                 };
+                let left = mask.wrapping_sub(value & mask);
                 let next = (value & !mask) | (value.wrapping_add(blocks) & mask);
                 counter.block = next.to_be_bytes().to_vec();
+                return blocks <= left;
             }
         }
         Some(_) | None => {}
     }
+    true
 }
 
 #[cfg(test)]
@@ -248,18 +257,24 @@ mod tests {
     fn chaining_values_move_on() {
         let mut iv = Parameter::Iv(vec![0; 16]);
         let ciphertext: Vec<u8> = (0..32).collect();
-        advance(Some(&mut iv), &ciphertext);
+        assert!(advance(Some(&mut iv), &ciphertext));
         assert!(iv == Parameter::Iv((16..32).collect()));
 
         let block = |value: u128| value.to_be_bytes().to_vec();
         let counted = |bits, from, blocks| {
             let mut counter = Parameter::Counter(Counter { bits, block: block(from) });
-            advance(Some(&mut counter), &vec![0; blocks * BLOCK]);
-            counter
+            let goes_on = advance(Some(&mut counter), &vec![0; blocks * BLOCK]);
+            (counter, goes_on)
         };
-        let expected = |bits, value| Parameter::Counter(Counter { bits, block: block(value) });
-        assert!(counted(128, 41, 1) == expected(128, 42));
-        assert!(counted(128, u128::MAX, 2) == expected(128, 1));
-        assert!(counted(32, (7 << 32) | 0xffff_ffff, 1) == expected(32, 7 << 32));
+        let expected = |bits, value, goes_on| {
+            (Parameter::Counter(Counter { bits, block: block(value) }), goes_on)
+        };
+        assert!(counted(128, 41, 1) == expected(128, 42, true));
+        assert!(counted(128, u128::MAX - 1, 1) == expected(128, u128::MAX, true));
+        // At its end the counter would begin anew, and the key stream with it: no block may follow.
+        assert!(counted(128, u128::MAX, 1) == expected(128, 0, false));
+        assert!(counted(8, (7 << 8) | 0xfe, 1) == expected(8, (7 << 8) | 0xff, true));
+        assert!(counted(8, (7 << 8) | 0xff, 1) == expected(8, 7 << 8, false));
+        assert!(!counted(8, 0, 256).1);
     }
 }
