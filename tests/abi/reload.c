@@ -1,6 +1,9 @@
-/* dlopen, use, dlclose, again and again: no thread, descriptor or mapping stays; dlclose without C_Finalize;
- * the end of the process with sessions open, and C_Finalize in an atexit handler older than the module. */
+/* dlopen, use, dlclose, again and again: no thread and no descriptor stays; dlclose without C_Finalize, after which the library may
+ * still be there, for it is unmapped when the threads that used it have ended; a thread that ends after dlclose; the end of
+ * the process with sessions open, and C_Finalize in an atexit handler older than the module. */
 #include "abi.h"
+
+#include <pthread.h>
 
 #include <dirent.h>
 #include <sys/wait.h>
@@ -19,9 +22,9 @@ static int entries(const char *directory) {
 static void use(int finalize) {
     void *library;
     struct CK_FUNCTION_LIST_3_0 *p11 = load(&library);
-    OK(initialize(p11));
+    WANT(initialize(p11), CKR_OK, CKR_CRYPTOKI_ALREADY_INITIALIZED);
     CK_SESSION_HANDLE session = open_session(p11);
-    OK(log_in(p11, session));
+    WANT(log_in(p11, session), CKR_OK, CKR_USER_ALREADY_LOGGED_IN);
     CK_OBJECT_HANDLE public, private;
     make_pair(p11, session, &public, &private);
     CK_BYTE digest[32] = {5}, signature[64];
@@ -30,6 +33,16 @@ static void use(int finalize) {
     if (finalize)
         OK(p11->C_Finalize(NULL));
     unload(library);
+}
+
+/* Loads, initialises, finalises and unloads without a call to an HSM, and ends. */
+static void *brief(void *unused) {
+    void *library;
+    struct CK_FUNCTION_LIST_3_0 *p11 = load(&library);
+    OK(initialize(p11));
+    OK(p11->C_Finalize(NULL));
+    OK((CK_RV)dlclose(library));
+    return unused;
 }
 
 static struct CK_FUNCTION_LIST_3_0 *loaded;
@@ -58,6 +71,11 @@ static void leave(int how) {
 }
 
 int main(void) {
+    pthread_t thread;
+    for (int i = 0; i < 3; i++) {
+        THAT(pthread_create(&thread, NULL, brief, NULL) == 0);
+        THAT(pthread_join(thread, NULL) == 0);
+    }
     use(1);
     int threads = entries("/proc/self/task"), descriptors = entries("/proc/self/fd");
     for (int i = 0; i < 10; i++)

@@ -21,8 +21,24 @@ pub(crate) fn enter(call: impl FnOnce(&Arc<Library>) -> Result<()>) -> ck::CK_RV
     enter_bare(|| call(&process::library()?))
 }
 
+/// Keeps the library mapped while a thread lives that used it.
+///
+/// The cryptographic library leaves a destructor with each thread; a thread that ends after `dlclose` would run into memory that is
+/// gone. A value of ours with a destructor makes the C library wait with unmapping until the thread has ended.
+struct Keep;
+
+impl Drop for Keep {
+    fn drop(&mut self) {}
+}
+
+thread_local! {
+    static KEEP: Keep = const { Keep };
+}
+
 /// Runs a function that needs no library.
 pub(crate) fn enter_bare(call: impl FnOnce() -> Result<()>) -> ck::CK_RV {
+    // At the end of a thread there is nothing to keep any more.
+    let _kept = KEEP.try_with(|_| ()).is_ok();
     match catch_unwind(AssertUnwindSafe(call)) {
         Ok(Ok(())) => ck::CKR_OK,
         Ok(Err(code)) => code.0,
