@@ -187,7 +187,7 @@ fn many_threads_of_one_client_send_and_take_large_messages_at_once() {
     std::thread::scope(|scope| {
         for _ in 0..8 {
             scope.spawn(|| {
-                for _ in 0..2 {
+                for _ in 0..4 {
                     let ask = Ask::Encrypt(operation.clone());
                     let answer = client.call_within(ask, Duration::from_secs(60)).unwrap();
                     let Answer::Data(data) = answer else { panic!("not encrypted") };

@@ -89,6 +89,8 @@ pub(crate) struct LinkLogIn {
 /// How long a frame is left for another thread to write. Threads that were woken write within tens of microseconds each; one that
 /// does not run at all must not hold up the others.
 const LEFT_FOR: Duration = Duration::from_millis(1);
+/// How long a thread that cannot write waits before it looks whether it must read.
+const LOOK_AFTER: Duration = Duration::from_millis(5);
 /// Bytes taken from the socket at a time.
 const RECEIVED_BYTES: usize = 32 << 10;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
@@ -235,7 +237,9 @@ impl Link {
             let reading = self.reading.try_lock().ok();
             let mut wanted = PollFlags::POLLOUT;
             wanted.set(PollFlags::POLLIN, reading.is_some());
-            let waited = self.wait_for(wanted, left.min(Duration::from_secs(1)));
+            // If another reads, it may end and leave the role to this thread, which does not sleep where it would be woken.
+            let pause = if reading.is_some() { Duration::from_secs(1) } else { LOOK_AFTER };
+            let waited = self.wait_for(wanted, left.min(pause));
             let read = match reading {
                 Some(mut reading) => waited.and_then(|_| self.read(&mut reading)),
                 None => waited,
