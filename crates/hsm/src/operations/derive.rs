@@ -1,7 +1,7 @@
 //! Derivation, and keys from a KEM.
 //!
-//! Keys that still show their base (concatenation, XOR) inherit its secrecy (PKCS#11 3.2 §6.43): what was sensitive or not
-//! extractable stays so, and they are not cut: a piece of a few bytes could be guessed. One-way functions let the template say.
+//! Keys that still show their base (concatenation, XOR) inherit its secrecy (PKCS#11 3.2 §6.43): what was sensitive, not
+//! extractable or for trusted keys alone to wrap stays so, and they are not cut: a piece of a few bytes could be guessed. One-way functions let the template say.
 #![expect(
     clippy::wildcard_enum_match_arm,
     reason = "what this family does not have is passed on or refused alike, new ones too"
@@ -149,6 +149,9 @@ fn inherit(header: &mut Header, base: &Header) {
     }
     if !base.flags.has(AttributeType::Extractable) {
         header.flags.set(AttributeType::Extractable, false);
+    }
+    if base.flags.has(AttributeType::WrapWithTrusted) {
+        header.flags.set(AttributeType::WrapWithTrusted, true);
     }
 }
 
