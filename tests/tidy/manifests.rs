@@ -3,7 +3,7 @@
 use crate::tree::{Fault, File, Tree};
 
 /// Which of our crates a crate may use: arrows go one way.
-const ARROWS: [(&str, &[&str]); 12] = [
+const ARROWS: [(&str, &[&str]); 13] = [
     ("crates/crypto", &[]),
     ("crates/protocol", &[]),
     ("crates/hsm", &["crypto", "protocol"]),
@@ -13,7 +13,8 @@ const ARROWS: [(&str, &[&str]); 12] = [
     ("crates/pkcs11", &["client", "crypto", "protocol"]),
     ("crates/cli", &["client", "crypto", "protocol"]),
     ("bench", &["client", "crypto", "protocol"]),
-    ("fuzz/properties", &["client", "cluster", "hsm", "crypto", "protocol"]),
+    ("fuzz/calls", &["pkcs11"]),
+    ("fuzz/properties", &["client", "cluster", "fuzz-calls", "hsm", "crypto", "protocol"]),
     ("tests", &["client", "crypto", "protocol"]),
     // It must not know our own types: what it tests is the ABI.
     ("tests/module", &[]),

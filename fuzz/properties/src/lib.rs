@@ -2,7 +2,7 @@
 //!
 //! A function takes bytes and panics if the property does not hold. The fuzzer calls it with what it invents
 //! (`fuzz/fuzz_targets`), and `make test` with what it once found interesting (`fuzz/corpus`) or broken (`fuzz/crashes`): see
-//! `tests/replay.rs`. [`TARGETS`] lists them; a new one (the C ABI's `abi_calls`) is a function, a line there and a file in
+//! `tests/replay.rs`. [`TARGETS`] lists them; a new one is a function, a line there and a file in
 //! `fuzz/fuzz_targets`.
 #![forbid(unsafe_code)]
 #![expect(
@@ -19,6 +19,7 @@ mod one_hsm;
 mod store;
 mod wire;
 
+pub use casemate_fuzz_calls::abi_calls;
 pub use client::{chain, configuration, reply};
 pub use import::{certificate, import};
 pub use module::{log_entry, request, sealed, snapshot};
@@ -29,7 +30,8 @@ pub use wire::{frame, template};
 pub type Target = (&'static str, fn(&[u8]));
 
 /// All targets.
-pub const TARGETS: [Target; 12] = [
+pub const TARGETS: [Target; 13] = [
+    ("abi_calls", abi_calls),
     ("certificate", certificate),
     ("chain", chain),
     ("configuration", configuration),

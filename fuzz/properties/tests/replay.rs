@@ -54,6 +54,7 @@ macro_rules! targets {
 }
 
 targets!(
+    abi_calls,
     certificate,
     chain,
     configuration,
