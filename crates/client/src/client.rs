@@ -186,7 +186,7 @@ impl Client {
     /// Says that no HSM answers: one line for each outage, however many calls fail in it.
     fn is_away(&self, what: &str, cause: &str) {
         if !self.down.swap(true, Ordering::Relaxed) {
-            tracing::warn!(cause, "{what}");
+            tracing::warn!(%cause, "{what}");
         }
     }
 
