@@ -23,7 +23,7 @@ fn output(directory: &Path, block: usize, command: usize) -> PathBuf {
 /// The page as a script: each command in the same shell, its output in a file, and a mark when it has succeeded.
 fn script(blocks: &[Block], marks: &Path) -> String {
     let mut script = String::from(
-        "set -e\ntrap 'kill $(jobs -p) 2>/dev/null; casemate dev wipe >/dev/null 2>&1 || true' EXIT\n",
+        "set -e\ntrap 'kill $(jobs -p) 2>/dev/null || true; casemate dev wipe >/dev/null 2>&1 || true' EXIT\n",
     );
     for (number, block) in blocks.iter().enumerate() {
         for (place, command) in block.commands.iter().enumerate() {
@@ -106,4 +106,18 @@ pub(crate) fn run_page(root: &Path, blocks: &[Block]) -> Outcome {
 
 fn home_of_user() -> Option<PathBuf> {
     std::env::var_os("HOME").map(PathBuf::from)
+}
+
+#[test]
+fn what_a_page_starts_ends_with_it() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    let kept = tempfile::tempdir().unwrap();
+    let file = kept.path().join("pid");
+    let page = format!("```sh\ncasemate dev up\ncp .casemate/hsm-1/pid {}\n```", file.display());
+    let outcome = run_page(root, &crate::blocks::read_blocks(&page).unwrap());
+    assert_eq!(outcome.fault, None);
+    let pid = std::fs::read_to_string(file).unwrap();
+    // A process that nobody has waited for yet has no command line.
+    let runs = std::fs::read(Path::new("/proc").join(pid.trim()).join("cmdline"));
+    assert!(runs.unwrap_or_default().is_empty(), "the daemon {pid} still runs");
 }
