@@ -1,4 +1,4 @@
-//! What becomes of a request: the four outcomes, and how a connection's log-in changes with them.
+//! What becomes of a request: the outcomes, and how a connection's log-in changes with them.
 //!
 //! The daemon drives an [`Outcome`] to its end: it runs jobs in a pool, confirms the leader's index,
 //! replicates proposals, and sends the reply that comes last. The module itself does none of this.
@@ -22,6 +22,8 @@ pub enum Outcome {
     Propose(Proposal),
     /// It takes longer than about 100 µs: run it in a pool, and go on with what it returns.
     Offload(Job),
+    /// It stretches a password, which takes a tenth of a second on purpose: run it in a pool of its own, so that log-ins hold up no key.
+    Stretch(Job),
     /// It must first know the leader's index: confirm it, then run this.
     ConfirmThen(Job),
 }
@@ -83,6 +85,12 @@ impl Outcome {
     #[must_use]
     pub fn offload(job: impl FnOnce() -> Self + Send + 'static) -> Self {
         Self::Offload(Box::new(job))
+    }
+
+    /// Makes an outcome that the pool for passwords finishes.
+    #[must_use]
+    pub fn stretch(job: impl FnOnce() -> Self + Send + 'static) -> Self {
+        Self::Stretch(Box::new(job))
     }
 }
 

@@ -240,7 +240,7 @@ impl OneHsm {
         let answered = loop {
             outcome = match outcome {
                 Outcome::Reply(answered) => break answered,
-                Outcome::Offload(job) | Outcome::ConfirmThen(job) => job(),
+                Outcome::Offload(job) | Outcome::Stretch(job) | Outcome::ConfirmThen(job) => job(),
                 Outcome::Propose(proposal) => {
                     if let Some(secrets) = proposal.persist {
                         self.secrets = secrets.expose().to_vec();

@@ -44,7 +44,7 @@ fn reserve(hsm: &Hsm, connection: &Connection, ask: Ask) -> Result<Job, Error> {
         panic!("a log-in confirms the index first")
     };
     match job() {
-        Outcome::Offload(job) => Ok(job),
+        Outcome::Stretch(job) => Ok(job),
         Outcome::Reply(answered) => match answered.reply.answer {
             Some(Answer::Error(error)) => Err(error.into()),
             _ => panic!("no log-in without a check"),

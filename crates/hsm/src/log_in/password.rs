@@ -72,7 +72,7 @@ pub(crate) fn handle(context: &Context<'_>, caller: &Caller, request: &Request) 
     Outcome::ConfirmThen(Box::new(move || {
         match Reservation::new(reader.clone(), attempt.source.clone(), now) {
             Err(error) => Outcome::error(error),
-            Ok(reservation) => Outcome::offload(move || {
+            Ok(reservation) => Outcome::stretch(move || {
                 let result = attempt.check(&reader, now);
                 if result.is_ok() {
                     reservation.right();

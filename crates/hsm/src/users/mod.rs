@@ -208,7 +208,7 @@ fn with_verifier(
     let author = context.author();
     let rounds = context.state.settings().password_rounds;
     let salt = draw(context.reader.entropy());
-    Outcome::offload(move || {
+    Outcome::stretch(move || {
         Verifier::new(&secret, salt, rounds)
             .map(|verifier| author.propose(action, Change::User(change(verifier))))
             .into()

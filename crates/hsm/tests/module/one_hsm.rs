@@ -273,7 +273,7 @@ impl Connection {
         loop {
             outcome = match outcome {
                 Outcome::Reply(answered) => return Begun::Answered(answered),
-                Outcome::Offload(job) | Outcome::ConfirmThen(job) => job(),
+                Outcome::Offload(job) | Outcome::Stretch(job) | Outcome::ConfirmThen(job) => job(),
                 Outcome::Propose(proposal) => return Begun::Proposed(proposal),
             };
         }

@@ -61,6 +61,8 @@ pub(crate) struct Shared {
     pub(crate) cluster: Arc<Cluster>,
     pub(crate) provider: SealingProvider,
     pub(crate) pool: Pool,
+    /// For log-ins and new passwords, so that they wait for no key and no key for them.
+    pub(crate) passwords: Pool,
     pub(crate) clock: Arc<Clock>,
     pub(crate) limits: ConnectionLimits,
     pub(crate) connections: AtomicUsize,
@@ -123,11 +125,13 @@ impl Server {
         clock: Arc<Clock>,
     ) -> Result<Running, ServerError> {
         let pool = Pool::start(self.workers).map_err(ServerError::Thread)?;
+        let passwords = Pool::for_passwords().map_err(ServerError::Thread)?;
         let shared = Arc::new(Shared {
             reader,
             cluster,
             provider,
             pool,
+            passwords,
             clock,
             limits: self.limits,
             connections: AtomicUsize::new(0),

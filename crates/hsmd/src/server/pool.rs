@@ -25,8 +25,10 @@ const WAITING_MAX: usize = 4_096;
 
 /// How long a job waits for idle time: longer than behind a few RSA-4096 signatures, shorter than a person would notice.
 const PATIENCE: Duration = Duration::from_millis(25);
-/// How nice the thread is that helps out, from 0 to 99 of all that the kernel has: a tenth of a core is its own.
-const HELPER_PRIORITY: u8 = 25;
+/// How nice a thread is that is not idle, from 0 to 99 of all that the kernel has: a tenth of a core is its own.
+const NICE_PRIORITY: u8 = 25;
+/// Threads that stretch passwords: a flood of log-ins takes no more.
+const PASSWORD_THREADS: usize = 2;
 
 #[derive(Default)]
 struct Queue {
@@ -52,6 +54,20 @@ impl Pool {
         let thread = std::thread::Builder::new().name("casemate-pool-late".to_owned());
         thread.spawn(move || what_is_late(&queue))?;
         Ok(pool)
+    }
+
+    /// Starts the pool for passwords: few threads, which are nice but not idle, for somebody waits in person.
+    pub(crate) fn for_passwords() -> io::Result<Self> {
+        let queue = Arc::new(Queue::default());
+        for number in 0..PASSWORD_THREADS {
+            let queue = Arc::clone(&queue);
+            let thread = std::thread::Builder::new().name(format!("casemate-pass-{number}"));
+            thread.spawn(move || {
+                be_nice();
+                work(&queue);
+            })?;
+        }
+        Ok(Self(queue))
     }
 
     /// Runs a job when a thread is free; gives it back if too many wait.
@@ -86,6 +102,10 @@ fn step_back(policy: NormalThreadSchedulePolicy, priority: ThreadPriority) {
 
 fn in_idle_time(queue: &Queue) {
     step_back(NormalThreadSchedulePolicy::Idle, ThreadPriority::Min);
+    work(queue);
+}
+
+fn work(queue: &Queue) {
     loop {
         let mut jobs = queue.lock();
         let (job, way) = loop {
@@ -99,11 +119,15 @@ fn in_idle_time(queue: &Queue) {
     }
 }
 
-fn what_is_late(queue: &Queue) {
-    match ThreadPriority::try_from(HELPER_PRIORITY) {
+fn be_nice() {
+    match ThreadPriority::try_from(NICE_PRIORITY) {
         Ok(priority) => step_back(NormalThreadSchedulePolicy::Other, priority),
         Err(error) => tracing::warn!(error, "late operations run at the priority of short ones"),
     }
+}
+
+fn what_is_late(queue: &Queue) {
+    be_nice();
     loop {
         let mut jobs = queue.lock();
         let (job, way) = loop {

@@ -10,6 +10,7 @@ use casemate_protocol::messages::Reply;
 
 use super::Shared;
 use super::memory::Held;
+use super::pool::Pool;
 use super::worker::{Inbox, Message};
 
 /// Where an answer goes: the worker, the connection (by a number that is never used again), the request.
@@ -69,7 +70,8 @@ pub(crate) fn drive(outcome: Outcome, way: impl FnOnce() -> Way) -> Option<Answe
 pub(crate) fn go_on(outcome: Outcome, way: Way) {
     match outcome {
         Outcome::Reply(answered) => way.send(answered),
-        Outcome::Offload(job) => offload(job, way),
+        Outcome::Offload(job) => submit(job, way, |shared| &shared.pool),
+        Outcome::Stretch(job) => submit(job, way, |shared| &shared.passwords),
         Outcome::ConfirmThen(job) => {
             let shared = Arc::clone(&way.shared);
             shared.cluster.confirm(Box::new(move |confirmed| match confirmed {
@@ -81,9 +83,9 @@ pub(crate) fn go_on(outcome: Outcome, way: Way) {
     }
 }
 
-fn offload(job: Job, way: Way) {
+fn submit(job: Job, way: Way, pool: impl FnOnce(&Shared) -> &Pool) {
     let shared = Arc::clone(&way.shared);
-    if let Err((_job, way)) = shared.pool.submit((job, way)) {
+    if let Err((_job, way)) = pool(&shared).submit((job, way)) {
         way.fail(Error::Busy(BUSY_MS));
     }
 }
