@@ -22,7 +22,8 @@ fn a_power_loss_at_any_byte_loses_nothing_that_was_acknowledged() {
     let count = seeds.clone().count();
     for seed in seeds {
         let shown = play(seed, 6);
-        assert_eq!(shown.lost, 0, "CASEMATE_SEED={seed}: {shown:?}");
+        let whole = shown.lost == 0 && shown.refused.is_none();
+        assert!(whole, "CASEMATE_SEED={seed}: {shown:?}");
         all.acknowledged += shown.acknowledged;
         all.power_losses += shown.power_losses;
         all.kills += shown.kills;

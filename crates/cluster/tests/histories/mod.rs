@@ -19,6 +19,8 @@ pub(crate) struct Shown {
     pub(crate) lost: usize,
     pub(crate) power_losses: usize,
     pub(crate) kills: usize,
+    /// Why a store was not opened again, and at which life: then the history ended there.
+    pub(crate) refused: Option<String>,
 }
 
 struct History {
@@ -94,8 +96,13 @@ pub(crate) fn play(seed: u64, lives: usize) -> Shown {
     let mut disk = SimulatedDisk::default();
     for life in 0..lives {
         let opened = open(&disk, life == 0);
-        let (cluster, names) =
-            opened.unwrap_or_else(|error| panic!("seed {seed}, life {life}: {error}"));
+        let (cluster, names) = match opened {
+            Ok(opened) => opened,
+            Err(error) => {
+                shown.refused = Some(format!("life {life}: {error}"));
+                break;
+            }
+        };
         let lost: Vec<_> =
             history.acknowledged.iter().filter(|name| !names.has(name)).cloned().collect();
         shown.lost += lost.len();
