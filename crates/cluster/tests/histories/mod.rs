@@ -1,6 +1,6 @@
 //! Random histories of one store: writes, snapshots, full disks and failing fsyncs, each ended by a kill or a power loss, and what
 //! must be there afterwards. A seed gives the choices; the threads of Raft give the moments.
-#![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by a panic")]
+#![expect(clippy::unwrap_used, reason = "a test fails by a panic")]
 
 use std::collections::BTreeSet;
 use std::sync::mpsc::{Receiver, channel};
