@@ -33,6 +33,25 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// Threads of this process that ask: they wait for their replies, or have them and do not run yet.
+static ASKING: AtomicUsize = AtomicUsize::new(0);
+
+/// One of them.
+struct Asking;
+
+impl Asking {
+    fn begin() -> Self {
+        ASKING.fetch_add(1, Ordering::Relaxed);
+        Self
+    }
+}
+
+impl Drop for Asking {
+    fn drop(&mut self) {
+        ASKING.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
 /// Somebody who waits for a reply.
 struct Waiter {
     thread: Thread,
@@ -49,6 +68,8 @@ struct Reading {
     received: Vec<u8>,
     input: Vec<u8>,
     fragments: BTreeMap<u64, Vec<u8>>,
+    /// Those whose replies came with the last bytes.
+    delivered: Vec<Arc<Waiter>>,
     /// Of the last looks without sleep, as bits: which found something.
     found: u16,
     skipped: u8,
@@ -70,6 +91,8 @@ pub(crate) struct Link {
     /// Why the HSM ended the connection, if it said so.
     farewell: Mutex<Option<Error>>,
     polling: Duration,
+    /// Threads of this process that may ask while one of them polls: half as many as there are cores.
+    polls_among: usize,
     /// Which log-in of the client it has, and when to renew it.
     pub(crate) log_in: Mutex<LinkLogIn>,
     /// Whether its log-in is to be renewed before the next request.
@@ -148,6 +171,8 @@ impl Link {
             unwritten: AtomicBool::new(false),
             farewell: Mutex::default(),
             polling: config.polling,
+            polls_among: std::thread::available_parallelism()
+                .map_or(1, |cores| (cores.get() / 2).max(1)),
             log_in: Mutex::default(),
             renew_now: AtomicBool::new(false),
             log_in_number: AtomicU64::new(0),
@@ -191,6 +216,7 @@ impl Link {
         message: &[u8],
         deadline: Instant,
     ) -> Result<Vec<u8>, AttemptError> {
+        let _asking = Asking::begin();
         let waiter = Arc::new(Waiter {
             thread: std::thread::current(),
             done: AtomicBool::new(false),
@@ -198,14 +224,18 @@ impl Link {
             counted: AtomicBool::new(false),
         });
         lock(&self.waiters).insert(sequence, Arc::clone(&waiter));
-        let written = frame::write(&mut lock(&self.queue), sequence, message);
+        let mut queue = lock(&self.queue);
+        let first = queue.is_empty();
+        let written = frame::write(&mut queue, sequence, message);
+        drop(queue);
         let result = written.map_err(AttemptError::Refused).and_then(|()| {
-            // Those who were woken for their replies are about to ask too: the last of them writes for all.
+            // Those who were woken for their replies are about to ask too: the last of them writes for all. The first who leaves a
+            // frame sees to it that they do; so one timer wakes for all.
             let left = self.woken.load(Ordering::SeqCst) > 0;
             if !left {
                 self.send(deadline);
             }
-            self.wait(&waiter, left, deadline)
+            self.wait(&waiter, left && first, deadline)
         });
         if result.is_err() {
             if lock(&self.waiters).remove(&sequence).is_none() {
@@ -309,7 +339,7 @@ impl Link {
         }
     }
 
-    /// Waits for a reply; `left` says that the frame was left for another thread to write.
+    /// Waits for a reply; `left` says that this thread's frame was the first that was left for another thread to write.
     fn wait(
         &self,
         waiter: &Arc<Waiter>,
@@ -406,6 +436,8 @@ impl Link {
         // The one who reads sees to what nobody else does.
         wanted.set(PollFlags::POLLOUT, self.unwritten.load(Ordering::Acquire));
         let pays = reading.found.count_ones() >= 4 || reading.skipped % 16 == 0;
+        // Other threads, woken or about to be, need the cores more than one who looks.
+        let pays = pays && ASKING.load(Ordering::Relaxed) <= self.polls_among;
         if pays && !self.polling.is_zero() {
             let start = Instant::now();
             while start.elapsed() < self.polling {
@@ -450,10 +482,16 @@ impl Link {
         end.map(|()| length > 0)
     }
 
+    /// Gives out the replies that came whole, also those before a message that breaks the connection.
     fn deliver(&self, reading: &mut Reading) -> io::Result<()> {
+        let taken = self.take_messages(reading);
+        self.wake(&mut reading.delivered);
+        taken
+    }
+
+    fn take_messages(&self, reading: &mut Reading) -> io::Result<()> {
         let input = std::mem::take(&mut reading.input);
         let mut at = 0;
-        let own = std::thread::current().id();
         while let Some(Frame { header, payload, taken }) =
             frame::read(&input[at..]).map_err(io::Error::other)?
         {
@@ -475,19 +513,28 @@ impl Link {
             let waiter = lock(&self.waiters).remove(&header.sequence);
             if let Some(waiter) = waiter {
                 *lock(&waiter.reply) = Some(message);
-                // The reader's own reply wakes nobody.
-                if waiter.thread.id() == own {
-                    waiter.done.store(true, Ordering::Release);
-                    continue;
-                }
-                self.woken.fetch_add(1, Ordering::SeqCst);
-                waiter.counted.store(true, Ordering::Release);
-                waiter.done.store(true, Ordering::Release);
-                waiter.thread.unpark();
+                reading.delivered.push(waiter);
             }
         }
         reading.input = input;
         reading.input.drain(..at);
         Ok(())
+    }
+
+    /// Wakes those whose replies came. All are counted before the first is woken: it may run at once, and leaves its next frame to the
+    /// last of them only if it knows that there will be one.
+    fn wake(&self, delivered: &mut Vec<Arc<Waiter>>) {
+        let own = std::thread::current().id();
+        let others = delivered.iter().filter(|waiter| waiter.thread.id() != own).count();
+        self.woken.fetch_add(others, Ordering::SeqCst);
+        for waiter in delivered.drain(..) {
+            // The reader's own reply wakes nobody.
+            let other = waiter.thread.id() != own;
+            waiter.counted.store(other, Ordering::Release);
+            waiter.done.store(true, Ordering::Release);
+            if other {
+                waiter.thread.unpark();
+            }
+        }
     }
 }

@@ -16,6 +16,7 @@ use thread_priority::{
 };
 
 use super::requests::{Way, go_on};
+use super::worker::Urgency;
 
 /// What is to be done, and where its answer goes.
 type Job = (casemate_hsm::Job, Way);
@@ -23,8 +24,11 @@ type Job = (casemate_hsm::Job, Way);
 /// Jobs that may wait.
 const WAITING_MAX: usize = 4_096;
 
-/// How long a job waits for idle time: longer than behind a few RSA-4096 signatures, shorter than a person would notice.
-const PATIENCE: Duration = Duration::from_millis(25);
+/// With so many jobs behind it an answer waits for the next ones, and all of them wake the worker and the client once.
+const GATHER_BEFORE: usize = 4;
+/// How long a job waits for idle time. Who takes a late job runs a whole RSA key while short operations wait for its core: at 25 ms the
+/// 99th percentile of those beside RSA-4096 was nine times that without, at 200 ms it is twice.
+const PATIENCE: Duration = Duration::from_millis(200);
 /// How nice a thread is that is not idle, from 0 to 99 of all that the kernel has: a tenth of a core is its own.
 const NICE_PRIORITY: u8 = 25;
 /// Threads that stretch passwords: a flood of log-ins takes no more.
@@ -115,7 +119,9 @@ fn work(queue: &Queue) {
             jobs = queue.some.wait(jobs).unwrap_or_else(PoisonError::into_inner);
         };
         drop(jobs);
-        go_on(job(), way);
+        let outcome = job();
+        let more = queue.lock().len() >= GATHER_BEFORE;
+        go_on(outcome, way, if more { Urgency::WithTheNext } else { Urgency::Now });
     }
 }
 
@@ -145,6 +151,6 @@ fn what_is_late(queue: &Queue) {
             };
         };
         drop(jobs);
-        go_on(job(), way);
+        go_on(job(), way, Urgency::Now);
     }
 }

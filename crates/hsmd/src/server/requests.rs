@@ -11,7 +11,7 @@ use casemate_protocol::messages::Reply;
 use super::Shared;
 use super::memory::Held;
 use super::pool::Pool;
-use super::worker::{Inbox, Message};
+use super::worker::{Inbox, Message, Urgency};
 
 /// Where an answer goes: the worker, the connection (by a number that is never used again), the request.
 pub(crate) struct Way {
@@ -24,18 +24,18 @@ pub(crate) struct Way {
 }
 
 impl Way {
-    fn send(self, answered: Answered) {
+    fn send(self, answered: Answered, urgency: Urgency) {
         let message = Message::Answer {
             connection: self.connection,
             sequence: self.sequence,
             answered: Box::new(answered),
             held: self.held,
         };
-        self.inbox.send(message);
+        self.inbox.send_with(message, urgency);
     }
 
     fn fail(self, error: Error) {
-        self.send(Answered::new(Reply::error(error)));
+        self.send(Answered::new(Reply::error(error)), Urgency::Now);
     }
 }
 
@@ -60,22 +60,23 @@ pub(crate) fn drive(outcome: Outcome, way: impl FnOnce() -> Way) -> Option<Answe
         outcome => {
             let way = way();
             way.shared.unanswered.fetch_add(1, Ordering::SeqCst);
-            go_on(outcome, way);
+            way.inbox.expect();
+            go_on(outcome, way, Urgency::Now);
             None
         }
     }
 }
 
-/// Goes on with an outcome: what waits comes to its inbox in the end.
-pub(crate) fn go_on(outcome: Outcome, way: Way) {
+/// Goes on with an outcome: what waits comes to its inbox in the end. The urgency is that of an answer which is there now.
+pub(crate) fn go_on(outcome: Outcome, way: Way, urgency: Urgency) {
     match outcome {
-        Outcome::Reply(answered) => way.send(answered),
+        Outcome::Reply(answered) => way.send(answered, urgency),
         Outcome::Offload(job) => submit(job, way, |shared| &shared.pool),
         Outcome::Stretch(job) => submit(job, way, |shared| &shared.passwords),
         Outcome::ConfirmThen(job) => {
             let shared = Arc::clone(&way.shared);
             shared.cluster.confirm(Box::new(move |confirmed| match confirmed {
-                Ok(()) => go_on(job(), way),
+                Ok(()) => go_on(job(), way, Urgency::Now),
                 Err(error) => way.fail(wire_error(error)),
             }));
         }
@@ -106,7 +107,7 @@ fn propose(proposal: Proposal, way: Way) {
                 Ok(committed) => finish(Ok(&committed.reply)),
                 Err(error) => finish(Err(wire_error(*error))),
             };
-            way.send(answered);
+            way.send(answered, Urgency::Now);
         }),
     );
 }

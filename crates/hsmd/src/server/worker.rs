@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -42,31 +42,75 @@ pub(crate) enum Message {
     End,
 }
 
+/// When a worker takes what lies in its inbox.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Urgency {
+    /// It is woken.
+    Now,
+    /// More of the same is about to come: it need not be woken for each, and looks for itself after [`LOOK_AFTER`].
+    WithTheNext,
+}
+
+#[derive(Default)]
+struct Messages {
+    list: Vec<Message>,
+    /// Whether one of them is.
+    urgent: bool,
+}
+
 /// How others reach a worker.
 pub(crate) struct Inbox {
-    messages: Mutex<Vec<Message>>,
+    messages: Mutex<Messages>,
     waker: Waker,
+    /// Answers of other threads that the worker waits for.
+    awaited: AtomicUsize,
 }
 
 impl Inbox {
-    /// Sends a message; the worker is woken if it may sleep.
+    /// Sends a message that wakes the worker.
     pub(crate) fn send(&self, message: Message) {
+        self.send_with(message, Urgency::Now);
+    }
+
+    /// Sends a message.
+    pub(crate) fn send_with(&self, message: Message, urgency: Urgency) {
         let mut messages = self.messages.lock().unwrap_or_else(PoisonError::into_inner);
-        messages.push(message);
+        messages.list.push(message);
+        messages.urgent |= urgency == Urgency::Now;
         drop(messages);
-        // Each wakes: who pushed the first may be a thread of the pool that has no time to go on.
-        if let Err(error) = self.waker.wake() {
+        // Each wakes, not only the first: who pushed that may be a thread of the pool that has no time to go on.
+        if urgency == Urgency::Now
+            && let Err(error) = self.waker.wake()
+        {
             tracing::error!(%error, "a worker could not be woken");
         }
     }
 
-    fn take(&self) -> Vec<Message> {
-        std::mem::take(&mut *self.messages.lock().unwrap_or_else(PoisonError::into_inner))
+    /// One more answer will come.
+    pub(crate) fn expect(&self) {
+        self.awaited.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn is_awaiting(&self) -> bool {
+        self.awaited.load(Ordering::Relaxed) > 0
+    }
+
+    /// Takes the messages, if one of them is urgent or `due` says that they lay long enough.
+    fn take(&self, due: bool) -> Vec<Message> {
+        let mut messages = self.messages.lock().unwrap_or_else(PoisonError::into_inner);
+        if messages.urgent || due {
+            messages.urgent = false;
+            return std::mem::take(&mut messages.list);
+        }
+        Vec::new()
     }
 }
 
 const WAKER: Token = Token(usize::MAX);
 const SWEEP: Duration = Duration::from_millis(500);
+/// How long an answer may lie in the inbox that woke nobody: a few RSA-2048 signatures, which then share one wake-up, one write and
+/// one wake-up of the client.
+const LOOK_AFTER: Duration = Duration::from_millis(1);
 const EVENTS: usize = 512;
 /// Bytes taken from a socket at a time: two records of TLS.
 const RECEIVED_BYTES: usize = 32 << 10;
@@ -101,6 +145,8 @@ pub(crate) struct Worker {
     connections: BTreeMap<u64, Connection>,
     next: u64,
     polling: Polling,
+    /// When the inbox was emptied.
+    looked: Instant,
     /// Where bytes of a socket lie on their way into TLS.
     received: Vec<u8>,
 }
@@ -110,7 +156,8 @@ impl Worker {
     pub(crate) fn new(shared: Arc<Shared>) -> io::Result<Self> {
         let poll = Poll::new()?;
         let waker = Waker::new(poll.registry(), WAKER)?;
-        let inbox = Arc::new(Inbox { messages: Mutex::default(), waker });
+        let inbox =
+            Arc::new(Inbox { messages: Mutex::default(), waker, awaited: AtomicUsize::new(0) });
         Ok(Self {
             shared,
             poll,
@@ -118,6 +165,7 @@ impl Worker {
             connections: BTreeMap::new(),
             next: 0,
             polling: Polling::default(),
+            looked: Instant::now(),
             received: vec![0; RECEIVED_BYTES],
         })
     }
@@ -131,23 +179,22 @@ impl Worker {
     pub(crate) fn run(mut self) {
         let mut events = Events::with_capacity(EVENTS);
         let mut swept = Instant::now();
-        let mut worked = false;
+        let mut taken = 0;
         loop {
-            if let Err(error) = self.wait(&mut events, worked)
+            if let Err(error) = self.wait(&mut events, taken == 1)
                 && error.kind() != io::ErrorKind::Interrupted
             {
                 tracing::error!(%error, "a worker cannot wait for events");
                 return;
             }
-            worked = false;
+            taken = 0;
             for event in &events {
                 if event.token() == WAKER {
                     continue;
                 }
-                worked = true;
                 let ends = event.is_read_closed() || event.is_error();
                 let reading = if ends { Reading::ToTheEnd } else { Reading::UntilDrained };
-                self.serve(event.token().0 as u64, reading);
+                taken += self.serve(event.token().0 as u64, reading);
             }
             if self.read_inbox() {
                 return self.end();
@@ -159,9 +206,13 @@ impl Worker {
         }
     }
 
-    fn wait(&mut self, events: &mut Events, worked: bool) -> io::Result<()> {
+    /// Waits for events. Behind a lone request it first looks for the next one without sleeping: where several come at once there are
+    /// threads that need the cores.
+    fn wait(&mut self, events: &mut Events, lone: bool) -> io::Result<()> {
         let bound = self.shared.limits.polling;
-        if worked && !bound.is_zero() && self.polling.worth_a_try() {
+        // Who awaits answers of the pool would take the core from it by polling.
+        let awaiting = self.inbox.is_awaiting();
+        if lone && !awaiting && !bound.is_zero() && self.polling.worth_a_try() {
             let start = Instant::now();
             loop {
                 self.poll.poll(events, Some(Duration::ZERO))?;
@@ -176,14 +227,18 @@ impl Worker {
                 std::hint::spin_loop();
             }
         }
-        self.poll.poll(events, Some(SWEEP))
+        self.poll.poll(events, Some(if awaiting { LOOK_AFTER } else { SWEEP }))
     }
 
-    fn serve(&mut self, number: u64, reading: Reading) {
-        let Some(connection) = self.connections.get_mut(&number) else { return };
+    /// Serves a connection; returns how many requests it took.
+    fn serve(&mut self, number: u64, reading: Reading) -> u64 {
+        let Some(connection) = self.connections.get_mut(&number) else { return 0 };
+        let before = connection.requests();
         if !connection.serve(&self.shared, &self.inbox, &mut self.received, reading) {
             self.close(number);
+            return 0;
         }
+        connection.requests() - before
     }
 
     fn close(&mut self, number: u64) {
@@ -197,11 +252,17 @@ impl Worker {
     fn read_inbox(&mut self) -> bool {
         let mut end = false;
         let mut answered = Vec::new();
-        for message in self.inbox.take() {
+        let due = self.looked.elapsed() >= LOOK_AFTER;
+        let messages = self.inbox.take(due);
+        if due || !messages.is_empty() {
+            self.looked = Instant::now();
+        }
+        for message in messages {
             match message {
                 Message::Connection(parts) => self.open(*parts),
                 Message::Answer { connection, sequence, answered: answer, held } => {
                     self.shared.unanswered.fetch_sub(1, Ordering::SeqCst);
+                    self.inbox.awaited.fetch_sub(1, Ordering::Relaxed);
                     if let Some(open) = self.connections.get_mut(&connection) {
                         open.answer(&self.shared, sequence, *answer, &held);
                         answered.push(connection);

@@ -86,6 +86,8 @@ pub(crate) struct Connection {
     token: Vec<u8>,
     opened: Instant,
     used: Instant,
+    /// Requests taken so far.
+    requests: u64,
 }
 
 impl Connection {
@@ -115,7 +117,13 @@ impl Connection {
             token: Vec::new(),
             opened,
             used: opened,
+            requests: 0,
         }
+    }
+
+    /// Returns how many requests were taken so far.
+    pub(crate) const fn requests(&self) -> u64 {
+        self.requests
     }
 
     pub(crate) fn register(
@@ -390,6 +398,7 @@ impl Connection {
                 .reader
                 .handle(caller, Call { sequence, request: message, now: shared.clock.now() }),
         };
+        self.requests += 1;
         let connection = self.number;
         let bytes = held.bytes();
         let way = || Way {
