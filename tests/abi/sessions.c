@@ -160,27 +160,50 @@ static int second(int from) {
     return 0;
 }
 
-/* No key can ask for the password at each use: who asks for such a key is refused, not given one that does not ask. */
+/* A key that wants the password at each use: a log-in of its own between the beginning and the use (PKCS#11 3.2 §5.6.8). */
 static void always_authenticate(CK_SESSION_HANDLE session) {
     static CK_BYTE p256[] = {0x06, 0x08, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x03, 0x01, 0x07};
     CK_MECHANISM make = {CKM_EC_KEY_PAIR_GEN, NULL, 0};
     CK_ATTRIBUTE public[] = {{CKA_EC_PARAMS, p256, sizeof p256}};
-    CK_ATTRIBUTE private[] = {{CKA_ALWAYS_AUTHENTICATE, &yes, 1}};
+    CK_ATTRIBUTE private[] = {{CKA_ALWAYS_AUTHENTICATE, &yes, 1}, {CKA_DERIVE, &yes, 1}};
     CK_OBJECT_HANDLE pair[2];
-    WANT(p11->C_GenerateKeyPair(session, &make, public, 1, private, 1, pair, pair + 1), CKR_ATTRIBUTE_READ_ONLY);
-    private[0].pValue = &no;
-    OK(p11->C_GenerateKeyPair(session, &make, public, 1, private, 1, pair, pair + 1));
-    CK_BBOOL asks = CK_TRUE;
+    OK(p11->C_GenerateKeyPair(session, &make, public, 1, private, 2, pair, pair + 1));
+    CK_BBOOL asks = CK_FALSE;
     private[0].pValue = &asks;
     OK(p11->C_GetAttributeValue(session, pair[1], private, 1));
-    THAT(asks == CK_FALSE);
+    THAT(asks == CK_TRUE);
     const char *pin = from_environment("PIN");
     WANT(p11->C_Login(session, CKU_CONTEXT_SPECIFIC, TEXT(pin)), CKR_OPERATION_NOT_INITIALIZED);
-    CK_MECHANISM ecdsa = {CKM_ECDSA, NULL, 0};
-    OK(p11->C_SignInit(session, &ecdsa, pair[1]));
-    WANT(p11->C_Login(session, CKU_CONTEXT_SPECIFIC, TEXT(pin)), CKR_OPERATION_NOT_INITIALIZED);
+    CK_MECHANISM ecdsa = {CKM_ECDSA, NULL, 0}, hashed = {CKM_ECDSA_SHA256, NULL, 0};
     CK_BYTE digest[32] = {1}, signature[64];
     CK_ULONG length = sizeof signature;
+    for (int use = 0; use < 2; use++) {
+        /* Without it there is no signature, and nothing that was begun stays. */
+        OK(p11->C_SignInit(session, &ecdsa, pair[1]));
+        WANT(p11->C_Sign(session, digest, 32, signature, &length), CKR_USER_NOT_LOGGED_IN);
+        WANT(p11->C_Sign(session, digest, 32, signature, &length), CKR_OPERATION_NOT_INITIALIZED);
+        OK(p11->C_SignInit(session, &ecdsa, pair[1]));
+        WANT(p11->C_Login(session, CKU_CONTEXT_SPECIFIC, TEXT("app:not the password")), CKR_PIN_INCORRECT);
+        OK(p11->C_Login(session, CKU_CONTEXT_SPECIFIC, TEXT(pin)));
+        WANT(p11->C_Login(session, CKU_CONTEXT_SPECIFIC, TEXT(pin)), CKR_OPERATION_NOT_INITIALIZED);
+        length = sizeof signature;
+        OK(p11->C_Sign(session, digest, 32, signature, &length));
+        THAT(length == 64);
+        OK(p11->C_VerifyInit(session, &ecdsa, pair[0]));
+        OK(p11->C_Verify(session, digest, 32, signature, length));
+    }
+    /* In parts. */
+    OK(p11->C_SignInit(session, &hashed, pair[1]));
+    OK(p11->C_SignUpdate(session, digest, 32));
+    OK(p11->C_Login(session, CKU_CONTEXT_SPECIFIC, TEXT(pin)));
+    length = sizeof signature;
+    OK(p11->C_SignFinal(session, signature, &length));
+    /* A key that does not want it. */
+    private[0].pValue = &no;
+    OK(p11->C_GenerateKeyPair(session, &make, public, 1, private, 1, pair, pair + 1));
+    OK(p11->C_SignInit(session, &ecdsa, pair[1]));
+    WANT(p11->C_Login(session, CKU_CONTEXT_SPECIFIC, TEXT(pin)), CKR_OPERATION_NOT_INITIALIZED);
+    length = sizeof signature;
     OK(p11->C_Sign(session, digest, 32, signature, &length));
 }
 

@@ -177,6 +177,7 @@ fn uses(
         data: data.into(),
         part,
         state: Bytes::new(),
+        ..Operation::default()
     };
     let (key, mechanism) = (Some(key.clone()), Some(mechanism.clone()));
     let template = Some(Template::default().with(Attribute::number(AttributeType::ValueLen, 16)));

@@ -155,7 +155,14 @@ fn replies(scene: &Scene, client: &Client, answers: &mut Vec<u8>) -> (usize, usi
             let used = Some(MechanismUse { mechanism: mechanism.number(), parameter: None });
             for part in [0, 1, 2, 3] {
                 let (key, data, state) = (object(), vec![1; 32].into(), Vec::new().into());
-                let operation = Operation { key, mechanism: used.clone(), data, part, state };
+                let operation = Operation {
+                    key,
+                    mechanism: used.clone(),
+                    data,
+                    part,
+                    state,
+                    ..Operation::default()
+                };
                 ask(Ask::Sign(operation.clone()));
                 ask(Ask::Encrypt(operation.clone()));
                 ask(Ask::Decrypt(operation));

@@ -73,7 +73,9 @@ impl From<Error> for Code {
             Error::SelfTestFailed => ck::CKR_FIPS_SELF_TEST_FAILED,
             Error::WritesRefusedDiskFull(_) | Error::ObjectLimit => ck::CKR_DEVICE_MEMORY,
             Error::NotInitialized | Error::NotActivated => ck::CKR_TOKEN_NOT_INITIALIZED,
-            Error::LogInRequired | Error::TicketInvalid => ck::CKR_USER_NOT_LOGGED_IN,
+            Error::LogInRequired | Error::PasswordRequired | Error::TicketInvalid => {
+                ck::CKR_USER_NOT_LOGGED_IN
+            }
             Error::PasswordIncorrect | Error::UserNotFound | Error::UserNameInvalid => {
                 ck::CKR_PIN_INCORRECT
             }

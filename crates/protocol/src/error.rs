@@ -108,6 +108,8 @@ pub enum Error {
     ActivationRefused,
     #[error("a log-in is needed")]
     LogInRequired,
+    #[error("the key wants the user's password for each use")]
+    PasswordRequired,
     #[error("the user's role may not do this")]
     RoleRefused,
     #[error("the user name or the password is wrong")]
@@ -292,6 +294,7 @@ impl Error {
             Self::TrustAnchorInvalid => row(46, Class::Never),
             Self::ActivationRefused => row(47, Class::Never),
             Self::LogInRequired => row(60, Class::AfterLogIn),
+            Self::PasswordRequired => row(75, Class::Never),
             Self::RoleRefused => row(61, Class::Never),
             Self::PasswordIncorrect => row(62, Class::Never),
             Self::PasswordLength => row(63, Class::Never),
@@ -467,6 +470,7 @@ impl Error {
             72 => Self::LastAdmin,
             73 => Self::UserLimit,
             74 => Self::ClientCertificateRequired,
+            75 => Self::PasswordRequired,
             100 => Self::ObjectNotFound,
             101 => Self::KeyHandleInvalid,
             102 => Self::AttributeTypeInvalid(argument),
@@ -530,7 +534,7 @@ mod tests {
             assert_eq!(Error::from_wire(code, argument, retry), error);
             assert!(!error.to_string().is_empty());
         }
-        assert_eq!(Error::every().count(), 83);
+        assert_eq!(Error::every().count(), 84);
     }
 
     #[test]

@@ -79,6 +79,7 @@ fn sign_part(
         data: Bytes::from_static(b"sixteen bytes of"),
         part,
         state: Bytes::copy_from_slice(state),
+        ..Operation::default()
     };
     match connection.ask(hsm, Ask::Sign(operation)) {
         Answer::Data(data) if part == 1 => Ok(data.state.to_vec()),

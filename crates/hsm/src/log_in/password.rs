@@ -4,6 +4,8 @@
 //! under a key of the cluster, so that the same name always takes the same way. A log-in is not
 //! replicated; what it leaves behind is the ticket.
 
+use std::sync::Arc;
+
 use casemate_crypto::{Hash, Secret, constant_time_eq, hmac, kdf};
 use casemate_protocol::canonical::Writer;
 use casemate_protocol::identity::{ClientInstance, LogInId, UserName};
@@ -81,6 +83,40 @@ pub(crate) fn handle(context: &Context<'_>, caller: &Caller, request: &Request) 
             }),
         }
     }))
+}
+
+/// Checks once more the password of the one who is logged in, then goes on: counted and delayed as a log-in is.
+///
+/// # Errors
+/// [`Error::PasswordIncorrect`] if it cannot be one.
+pub(crate) fn confirm(
+    context: &Context<'_>,
+    password: &str,
+    then: impl FnOnce() -> Outcome + Send + 'static,
+) -> Result<Outcome, Error> {
+    let log_in = Arc::clone(context.log_in.ok_or(Error::LogInRequired)?);
+    let user = context.state.users.get(log_in.user).ok_or(Error::TicketInvalid)?;
+    let password = check_form(password).map_err(|_error: Error| Error::PasswordIncorrect)?;
+    let prefix = Prefix::new(context.caller.source, context.caller.certificate);
+    let source = Source { user: user.name.to_string(), role: user.role, prefix };
+    let (reader, now) = (context.reader.clone(), context.now);
+    Ok(Outcome::ConfirmThen(Box::new(move || {
+        match Reservation::new(reader.clone(), source, now) {
+            Err(error) => Outcome::error(error),
+            Ok(reservation) => Outcome::stretch(move || {
+                let state = reader.state();
+                let user = state.users.get(log_in.user);
+                if !user.is_some_and(|user| user.verifier.accepts(&password)) {
+                    return Outcome::error(Error::PasswordIncorrect);
+                }
+                reservation.right();
+                match log_in.check(&state, now) {
+                    Ok(()) => then(),
+                    Err(error) => Outcome::error(error),
+                }
+            }),
+        }
+    })))
 }
 
 struct Attempt {

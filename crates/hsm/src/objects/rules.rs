@@ -111,9 +111,7 @@ pub(crate) fn new_flags(
             }
             continue;
         }
-        let refused =
-            matches!(attribute, AttributeType::Trusted | AttributeType::AlwaysAuthenticate);
-        if value && refused {
+        if value && attribute == AttributeType::Trusted {
             return Err(Error::AttributeReadOnly(entry.number));
         }
         flags.set(attribute, value);

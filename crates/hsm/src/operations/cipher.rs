@@ -10,11 +10,13 @@
 use casemate_crypto::aes;
 use casemate_protocol::mechanisms::MechanismRow;
 use casemate_protocol::messages::{Answer, Data, MechanismUse, Operation, Parameter, Part};
-use casemate_protocol::{Error, Mechanism};
+use casemate_protocol::{AttributeType, Error, Mechanism};
 
 use super::parameters::{gcm, invalid, iv, none, oaep, required};
 use super::sign::left_padded;
-use super::{DECRYPT, ENCRYPT, LONG_DATA_BYTES, Usable, is_slow, operation_error, run, usable};
+use super::{
+    DECRYPT, ENCRYPT, LONG_DATA_BYTES, Usable, is_slow, operation_error, run_confirmed, usable,
+};
 use crate::limits;
 use crate::objects::key::OpenKey;
 use crate::outcome::Outcome;
@@ -26,7 +28,7 @@ pub(super) fn encrypt(context: &Context<'_>, operation: &Operation) -> Result<Ou
     if usable.row.mechanism == Mechanism::AesGcm {
         count_gcm(&usable, context.state.fips_mode())?;
     }
-    go(usable, operation, |usable, mechanism, data, last| {
+    go(context, usable, operation, |usable, mechanism, data, last| {
         seal(&usable.key, usable.row, mechanism, data, last)
     })
 }
@@ -34,13 +36,14 @@ pub(super) fn encrypt(context: &Context<'_>, operation: &Operation) -> Result<Ou
 /// Decrypts.
 pub(super) fn decrypt(context: &Context<'_>, operation: &Operation) -> Result<Outcome, Error> {
     let usable = usable(context, operation.key.as_ref(), operation.mechanism.as_ref(), DECRYPT)?;
-    go(usable, operation, move |usable, mechanism, data, last| {
+    go(context, usable, operation, move |usable, mechanism, data, last| {
         let plaintext = open(&usable.key, usable.row, mechanism, data, last)?;
         Ok(Data { data: plaintext.into(), ..Data::default() })
     })
 }
 
 fn go(
+    context: &Context<'_>,
     usable: Usable,
     operation: &Operation,
     work: impl FnOnce(&Usable, Option<&MechanismUse>, &[u8], bool) -> Result<Data, Error>
@@ -58,7 +61,10 @@ fn go(
     let last = matches!(part, Part::Whole | Part::Last);
     let slow = is_slow(&usable.key) || operation.data.len() > LONG_DATA_BYTES;
     let (mechanism, data) = (operation.mechanism.clone(), operation.data.clone());
-    Ok(run(slow, move || work(&usable, mechanism.as_ref(), &data, last).map(Answer::Data)))
+    let wants = usable.object.has(AttributeType::AlwaysAuthenticate);
+    run_confirmed(context, wants, (&operation.password, slow), move || {
+        work(&usable, mechanism.as_ref(), &data, last).map(Answer::Data)
+    })
 }
 
 /// Counts the invocations of GCM with a key on this HSM; beyond the limit FIPS mode refuses (SP 800-38D §8.3).

@@ -13,6 +13,7 @@ use casemate_protocol::{
 };
 
 use crate::entropy::Time;
+use crate::log_in::password;
 use crate::objects::access;
 use crate::objects::key::OpenKey;
 use crate::objects::object::{Header, Object};
@@ -157,6 +158,11 @@ fn usable(
     if !need.flag.row().classes.contains(object.class()) || !object.has(need.flag) {
         return Err(Error::KeyFunctionNotPermitted(need.flag.number()));
     }
+    // The functions whose requests carry a password ask for it themselves; the others have no step in which a program could give one.
+    let asks = matches!(need.flag, AttributeType::Sign | AttributeType::Decrypt);
+    if !asks && object.has(AttributeType::AlwaysAuthenticate) {
+        return Err(Error::PasswordRequired);
+    }
     if object.is_restricted() {
         check_restrictions(&object.header(), row.mechanism, need, context.now)?;
     }
@@ -256,6 +262,23 @@ const LONG_DATA_BYTES: usize = 128 << 10;
 /// Runs an operation in place, or in a pool if it is slow.
 fn run(slow: bool, operation: impl FnOnce() -> Result<Answer, Error> + Send + 'static) -> Outcome {
     if slow { Outcome::offload(move || Outcome::of(operation())) } else { Outcome::of(operation()) }
+}
+
+/// Runs an operation with a key that may want the user's password for each use (`CKA_ALWAYS_AUTHENTICATE`, PKCS#11 3.2 §5.6.8). The
+/// password comes with the request itself: a token that stood for it could be used twice, or by another.
+fn run_confirmed(
+    context: &Context<'_>,
+    wants_password: bool,
+    (password, slow): (&str, bool),
+    operation: impl FnOnce() -> Result<Answer, Error> + Send + 'static,
+) -> Result<Outcome, Error> {
+    if !wants_password {
+        return Ok(run(slow, operation));
+    }
+    if password.is_empty() {
+        return Err(Error::PasswordRequired);
+    }
+    password::confirm(context, password, move || run(slow, operation))
 }
 
 /// The bytes of an open secret key.

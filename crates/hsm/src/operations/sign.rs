@@ -14,7 +14,8 @@ use casemate_protocol::{AttributeType, Error, Mechanism};
 
 use super::parameters::{hash, invalid, mac_length, none, pss};
 use super::{
-    LONG_DATA_BYTES, SIGN, Usable, VERIFY, is_slow, operation_error, row_for, run, usable,
+    LONG_DATA_BYTES, SIGN, Usable, VERIFY, is_slow, operation_error, row_for, run, run_confirmed,
+    usable,
 };
 use crate::objects::key::OpenKey;
 use crate::objects::{access, binding};
@@ -36,10 +37,11 @@ pub(super) fn sign(context: &Context<'_>, operation: &Operation) -> Result<Outco
     whole(operation)?;
     let slow = is_slow(&usable.key) || operation.data.len() > LONG_DATA_BYTES;
     let (mechanism, data) = (operation.mechanism.clone(), operation.data.clone());
-    Ok(run(slow, move || {
+    let wants = usable.object.has(AttributeType::AlwaysAuthenticate);
+    run_confirmed(context, wants, (&operation.password, slow), move || {
         let signature = make(&usable.key, usable.row, mechanism.as_ref(), &data)?;
         Ok(Answer::Data(Data { data: signature.into(), ..Data::default() }))
-    }))
+    })
 }
 
 /// Verifies a signature or a MAC.

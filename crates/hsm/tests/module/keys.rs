@@ -1,6 +1,6 @@
 //! Keys from outside: made, used, found, wrapped and destroyed, and what is refused.
 
-use crate::one_hsm::{Connection, Hsm, describe, expect_done, expect_error};
+use crate::one_hsm::{Connection, Hsm, PASSWORD, describe, expect_done, expect_error};
 use bytes::Bytes;
 use casemate_protocol::messages::{
     Answer, Ask, DeriveKey, Ecdh, FindObjects, Gcm, GenerateKey, GenerateKeyPair, GetAttributes,
@@ -103,8 +103,7 @@ impl User {
             key: Some(key.clone()),
             mechanism,
             data: Bytes::copy_from_slice(data),
-            part: 0,
-            state: Bytes::new(),
+            ..Operation::default()
         };
         self.ask(ask(operation))
     }
@@ -133,8 +132,7 @@ impl User {
             key: Some(key.clone()),
             mechanism,
             data: Bytes::copy_from_slice(data),
-            part: 0,
-            state: Bytes::new(),
+            ..Operation::default()
         };
         self.ask(Ask::Verify(Verify {
             operation: Some(operation),
@@ -250,6 +248,7 @@ fn a_cmac_in_parts_is_that_of_the_whole() {
             data: data.into(),
             part,
             state,
+            ..Operation::default()
         };
         let Answer::Data(data) = user.ask(Ask::Sign(operation)) else { panic!() };
         data
@@ -514,4 +513,68 @@ fn a_key_is_not_cut_into_pieces_small_enough_to_guess() {
         user.attribute(&whole, AttributeType::Value),
         Err(Error::AttributeSensitive(sensitive))
     );
+}
+
+#[test]
+fn a_key_that_wants_the_password_for_each_use_works_with_it_and_only_then() {
+    let mut user = User::new();
+    let private = [AttributeType::Token, AttributeType::AlwaysAuthenticate, AttributeType::Derive];
+    let private = flags(&private.map(|flag| (flag, true)));
+    let curve = Attribute::new(AttributeType::EcParams, Curve::P256.ec_params());
+    let (public, key) = user.pair(Mechanism::EcKeyPairGen, token().with(curve), private);
+    let digest = [7; 32];
+    let mut sign = |password: &str| {
+        user.ask(Ask::Sign(Operation {
+            key: Some(key.clone()),
+            mechanism: plain(Mechanism::Ecdsa),
+            data: Bytes::copy_from_slice(&digest),
+            password: password.to_owned(),
+            ..Operation::default()
+        }))
+    };
+    expect_error(sign(""), Error::PasswordRequired);
+    expect_error(sign("another password"), Error::PasswordIncorrect);
+    expect_error(sign("short"), Error::PasswordIncorrect);
+    let Answer::Data(signature) = sign(PASSWORD) else { panic!() };
+    // Once more: the use before is no permission.
+    expect_error(sign(""), Error::PasswordRequired);
+    expect_done(user.verify(&public, plain(Mechanism::Ecdsa), &digest, &signature.data));
+    // No other function has a step in which a program could give a password.
+    let (other, _) = user.ec_pair(Curve::P256);
+    let point = user.attribute(&other, AttributeType::EcPoint).unwrap();
+    let ecdh = Parameter::Ecdh(Ecdh { kdf: 1, shared: vec![], public: point });
+    let derive = DeriveKey {
+        base_key: Some(key.clone()),
+        mechanism: with(Mechanism::Ecdh1Derive, ecdh),
+        template: Some(token()),
+    };
+    expect_error(user.ask(Ask::DeriveKey(derive)), Error::PasswordRequired);
+    // It stays so for ever, and a copy has it, too.
+    let off = flags(&[(AttributeType::AlwaysAuthenticate, false)]);
+    let change = ObjectAndTemplate { object: Some(key.clone()), template: Some(off) };
+    let number = AttributeType::AlwaysAuthenticate.number();
+    expect_error(user.ask(Ask::SetAttributes(change.clone())), Error::AttributeReadOnly(number));
+    expect_error(user.ask(Ask::CopyObject(change)), Error::AttributeReadOnly(number));
+}
+
+#[test]
+fn guesses_at_the_password_of_a_use_are_counted_as_log_ins_are() {
+    let mut user = User::new();
+    let private = flags(&[(AttributeType::Token, true), (AttributeType::AlwaysAuthenticate, true)]);
+    let curve = Attribute::new(AttributeType::EcParams, Curve::P256.ec_params());
+    let (_, key) = user.pair(Mechanism::EcKeyPairGen, token().with(curve), private);
+    let mut guess = || {
+        user.ask(Ask::Sign(Operation {
+            key: Some(key.clone()),
+            mechanism: plain(Mechanism::Ecdsa),
+            data: Bytes::copy_from_slice(&[7; 32]),
+            password: "another password".to_owned(),
+            ..Operation::default()
+        }))
+    };
+    for _ in 0..casemate_hsm::limits::FREE_ATTEMPTS {
+        expect_error(guess(), Error::PasswordIncorrect);
+    }
+    let Answer::Error(error) = guess() else { panic!() };
+    assert!(matches!(Error::from(error), Error::LogInDelayed(_)));
 }

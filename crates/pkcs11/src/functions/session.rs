@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use casemate_client::{Client, ClientError};
+use casemate_crypto::Wiped;
 use casemate_protocol::messages::{Ask, CreateUser};
 use casemate_protocol::{Error, Role};
 use cryptoki_sys as ck;
@@ -123,20 +124,17 @@ fn patiently(client: &Client, pin: &Pin<'_>) -> Result<()> {
     }
 }
 
-/// Confirms the next use of a key with `CKA_ALWAYS_AUTHENTICATE` (PKCS#11 3.2 §5.6.8): the same user's password is checked by a log-in on
-/// a connection of its own, which ends at once.
+/// Confirms the next use of a key with `CKA_ALWAYS_AUTHENTICATE` (PKCS#11 3.2 §5.6.8). That the password is wrong is told here, by a log-in
+/// on a connection of its own, which ends at once; the use itself carries the password, and the HSM checks it again.
 fn confirm(library: &Library, session: &Session, pin: &Pin<'_>) -> Result<()> {
     let mut active = session.active();
     let active = &mut *active;
     let signing = active.sign.as_mut().map(|signature| &mut signature.usable);
     let deciphering = active.decrypt.as_mut().map(|cipher| &mut cipher.usable);
-    let waiting = signing
-        .into_iter()
-        .chain(deciphering)
-        .find(|usable| usable.facts.always_authenticate && !usable.confirmed);
+    let waiting = signing.into_iter().chain(deciphering).find(|usable| usable.wants_password());
     let usable = waiting.ok_or(Code::OPERATION_NOT_INITIALIZED)?;
     check_own(library, pin)?;
-    usable.confirmed = true;
+    usable.password = Wiped::from(pin.password.as_bytes().to_vec());
     Ok(())
 }
 

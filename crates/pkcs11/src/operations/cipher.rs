@@ -201,6 +201,7 @@ impl Cipher {
             data: data.clone(),
             part: part as u32,
             state: Bytes::new(),
+            password: self.usable.password(),
         };
         let answer = match self.direction {
             Direction::Encrypt => library.call(Ask::Encrypt(operation))?,

@@ -26,14 +26,13 @@ pub(crate) const MADE_IV_BYTES: usize = 12;
 
 impl Message {
     fn operation(&self, gcm: Gcm, data: Bytes) -> Result<Operation> {
-        self.usable.check_confirmed()?;
         if data.len() > COLLECTED_BYTES_MAX {
             return Err(Code::DATA_LEN_RANGE);
         }
         let mechanism = self.usable.row.mechanism.number();
         let mechanism = MechanismUse { mechanism, parameter: Some(Parameter::Gcm(gcm)) };
         let key = Some(self.usable.key.clone());
-        Ok(Operation { key, mechanism: Some(mechanism), data, part: 0, state: Bytes::new() })
+        Ok(Operation { key, mechanism: Some(mechanism), data, ..Operation::default() })
     }
 
     /// Encrypts a message. With an empty IV the module makes one.

@@ -29,8 +29,8 @@ pub(crate) struct Usable {
     pub(crate) facts: Arc<KeyFacts>,
     pub(crate) row: &'static MechanismRow,
     pub(crate) mechanism: MechanismUse,
-    /// Whether the use was confirmed by a log-in of its own, if the key wants one.
-    pub(crate) confirmed: bool,
+    /// The password of a log-in for this use, if the key wants one.
+    pub(crate) password: Wiped,
 }
 
 impl Usable {
@@ -57,7 +57,7 @@ impl Usable {
         if !facts.permits(permit) {
             return Err(Code(ck::CKR_KEY_FUNCTION_NOT_PERMITTED));
         }
-        Ok(Self { key, facts, row, mechanism: chosen.into_use(), confirmed: false })
+        Ok(Self { key, facts, row, mechanism: chosen.into_use(), password: Wiped::default() })
     }
 
     /// Checks that a use that wants a log-in of its own has it.
@@ -65,10 +65,17 @@ impl Usable {
     /// # Errors
     /// `CKR_USER_NOT_LOGGED_IN`.
     pub(crate) fn check_confirmed(&self) -> Result<()> {
-        if self.facts.always_authenticate && !self.confirmed {
-            return Err(Code::USER_NOT_LOGGED_IN);
-        }
-        Ok(())
+        if self.wants_password() { Err(Code::USER_NOT_LOGGED_IN) } else { Ok(()) }
+    }
+
+    /// Whether a log-in for this use is to come.
+    pub(crate) fn wants_password(&self) -> bool {
+        self.facts.always_authenticate && self.password.is_empty()
+    }
+
+    /// Returns the password for the request; empty if the key wants none.
+    pub(crate) fn password(&self) -> String {
+        String::from_utf8_lossy(&self.password).into_owned()
     }
 }
 

@@ -112,6 +112,7 @@ impl Signature {
             data,
             part: part as u32,
             state: state.clone(),
+            ..Operation::default()
         };
         let ask = if self.verifies {
             Ask::Verify(Verify { operation: Some(operation), signature: Bytes::new() })
@@ -150,8 +151,9 @@ impl Signature {
             }
         };
         let part = if state.is_empty() { Part::Whole } else { Part::Last };
+        let password = self.usable.password();
         let (key, mechanism) = (Some(self.usable.key), Some(self.usable.mechanism));
-        Ok(Operation { key, mechanism, data, part: part as u32, state })
+        Ok(Operation { key, mechanism, data, part: part as u32, state, password })
     }
 
     /// Signs, with the last of the message.

@@ -308,6 +308,7 @@ mod tests {
             data: Bytes::from_static(&[1; 32]),
             part: 0,
             state: Bytes::new(),
+            ..Operation::default()
         };
         Request { ask: Some(Ask::Sign(operation)), ..Request::default() }
     }

@@ -49,6 +49,9 @@ pub struct Operation {
     /// The sealed state that the last part returned ([`Data::state`]).
     #[prost(bytes = "bytes", tag = "5")]
     pub state: Bytes,
+    /// The user's password, for a key that wants it for each use (`CKA_ALWAYS_AUTHENTICATE`); else empty.
+    #[prost(string, tag = "6")]
+    pub password: String,
 }
 
 /// A signature to verify.
