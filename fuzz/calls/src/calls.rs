@@ -1,12 +1,12 @@
 //! The calls, and their arguments.
 
-use std::ffi::c_void;
 use std::ptr;
 use std::sync::Once;
 
 use cryptoki_sys as ck;
 
 use crate::input::{Input, Room};
+use crate::parameters::Parameter;
 
 pub(crate) struct Caller<'a> {
     list: &'static ck::CK_FUNCTION_LIST_3_2,
@@ -38,8 +38,6 @@ static LOGGED_IN: Once = Once::new();
 fn pin() -> Option<String> {
     std::env::var("CASEMATE_FUZZ_PIN").ok()
 }
-
-const MECHANISM_PARAMETER_BYTES: [usize; 8] = [0, 8, 16, 24, 40, 48, 64, 9];
 
 impl<'a> Caller<'a> {
     /// Begins an input in a session of its own. With a cluster the library stays initialised and logged in: a log-in takes longer than
@@ -216,30 +214,10 @@ impl<'a> Caller<'a> {
         room.check("C_DigestFinal", code);
     }
 
-    /// A mechanism whose parameter is of a plausible length, and all zeros: its pointers are NULL, its lengths 0; or one of plain bytes.
+    /// A mechanism with its parameter, as C would pass it.
     fn with_mechanism(&mut self, go: impl FnOnce(&mut Self, *mut ck::CK_MECHANISM)) {
-        let kind = match self.input.byte() {
-            0 => ck::CKM_AES_CBC_PAD,
-            1 => ck::CKM_AES_GCM,
-            2 => ck::CKM_ECDSA_SHA256,
-            3 => ck::CKM_ECDH1_DERIVE,
-            4 => ck::CKM_HKDF_DERIVE,
-            5 => ck::CKM_RSA_PKCS_PSS,
-            6 => ck::CKM_RSA_PKCS_OAEP,
-            7 => ck::CKM_SP800_108_COUNTER_KDF,
-            8 => ck::CKM_PKCS5_PBKD2,
-            9 => ck::CKM_AES_CTR,
-            _ => self.input.number(),
-        };
-        let length = MECHANISM_PARAMETER_BYTES[usize::from(self.input.byte() % 8)];
-        // Numbers, so that what the library reads as a structure is aligned as one.
-        let mut parameter = vec![0_u64; length.div_ceil(8)];
-        let parameter: *mut c_void = parameter.as_mut_ptr().cast();
-        let mut mechanism = ck::CK_MECHANISM {
-            mechanism: kind,
-            pParameter: if length == 0 { ptr::null_mut() } else { parameter },
-            ulParameterLen: length as ck::CK_ULONG,
-        };
+        let mut parameter = Parameter::read(&mut self.input);
+        let mut mechanism = parameter.mechanism();
         go(self, &raw mut mechanism);
     }
 

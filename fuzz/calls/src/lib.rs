@@ -7,6 +7,7 @@
 
 mod calls;
 mod input;
+mod parameters;
 
 use std::path::Path;
 use std::ptr;

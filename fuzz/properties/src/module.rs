@@ -182,6 +182,7 @@ fn cmac(key: Option<ObjectReference>, part: u32, state: Bytes) -> Ask {
         data: vec![7; 32].into(),
         part,
         state,
+        ..Operation::default()
     })
 }
 
