@@ -118,7 +118,7 @@ impl Applier {
             self.state.window.remember(request.id, request.digest, reply, time);
         }
         self.state.window.forget_before(time);
-        self.state.forget_revocations();
+        self.state.forget_log_ins();
         result.map(Decided::Fresh)
     }
 

@@ -8,6 +8,9 @@ pub const TICKET_MS: u64 = 3_600_000;
 pub const CLOCK_TOLERANCE_MS: u64 = 60_000;
 /// Milliseconds for which a log-out is remembered: longer than any ticket that was granted before it.
 pub const REVOCATION_MS: u64 = TICKET_MS + 2 * CLOCK_TOLERANCE_MS;
+/// Session objects of one log-in of which is remembered that older forms are void: 8 MiB. Who changes or destroys more in one log-in
+/// keeps the protection for the newest.
+pub const SESSION_FLOORS_MAX: u64 = 65_536;
 /// Milliseconds for which the reply to a write is kept for a retry: well beyond any deadline.
 pub const RETRY_WINDOW_MS: u64 = 600_000;
 /// Milliseconds without a write after which a client instance is forgotten: its requests are long past every deadline.

@@ -245,6 +245,12 @@ impl Reader {
         Self(shared)
     }
 
+    /// Returns what seals a command of an author whose log-in is no connection's yet.
+    pub(crate) fn authority(&self, author: Author, now: Time) -> Authority {
+        let now = now.max(self.state().time);
+        Authority { reader: self.clone(), author: Some(author), request: None, now }
+    }
+
     /// Returns the published state.
     pub(crate) fn state(&self) -> Arc<State> {
         Arc::clone(&self.0.state.load().state)

@@ -64,7 +64,7 @@ impl State {
     /// Ends a log-in.
     pub(crate) fn revoke(&mut self, log_in: LogInId, until: Time) {
         self.remember_revocation(log_in, until);
-        self.objects.log_in_ended(log_in);
+        self.objects.session_floors.log_in_ended(log_in);
     }
 
     fn remember_revocation(&mut self, log_in: LogInId, until: Time) {
@@ -74,8 +74,9 @@ impl State {
         self.revoked_until.insert_cow((until, log_in));
     }
 
-    /// Forgets revocations of log-ins that would have ended by themselves; a few at a time, so that no command waits long.
-    pub(crate) fn forget_revocations(&mut self) {
+    /// Forgets what was kept of log-ins that would have ended by themselves; a few at a time, so that no command waits long.
+    pub(crate) fn forget_log_ins(&mut self) {
+        self.objects.session_floors.forget(self.time);
         for _ in 0..8 {
             let first = self.revoked_until.into_iter().next().copied();
             let Some((until, log_in)) = first.filter(|(until, _)| *until < self.time) else {

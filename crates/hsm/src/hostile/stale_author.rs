@@ -29,6 +29,7 @@ enum Kind {
     Trust,
     Destroy,
     SessionFloor,
+    KeepSessionFloors,
 }
 
 /// A new kind of command does not compile here until it is decided which of [`Kind`] covers it.
@@ -49,6 +50,7 @@ fn covered_by(change: &Change) -> &'static [Kind] {
         Change::Objects(ObjectCommand::Replace { .. }) => &[Kind::Replace, Kind::Trust],
         Change::Objects(ObjectCommand::Destroy { .. }) => &[Kind::Destroy],
         Change::Objects(ObjectCommand::SessionFloor { .. }) => &[Kind::SessionFloor],
+        Change::Objects(ObjectCommand::KeepSessionFloors) => &[Kind::KeepSessionFloors],
     }
 }
 
@@ -102,6 +104,12 @@ impl Bench {
             Kind::SessionFloor => {
                 let (log_in, object) = (author(ALICE).log_in, ObjectId::from_bytes(random()));
                 objects(ObjectCommand::SessionFloor { log_in, object, floor: Generation(2) })
+            }
+            Kind::KeepSessionFloors => {
+                let kept = (author(ALICE).log_in, ObjectId::from_bytes(random()));
+                let floors = &mut self.applier.state.objects.session_floors;
+                floors.raise(kept, Generation(2), NOW);
+                objects(ObjectCommand::KeepSessionFloors)
             }
         };
         assert!(covered_by(&change).contains(&kind));

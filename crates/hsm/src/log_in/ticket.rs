@@ -13,11 +13,14 @@ use casemate_protocol::identity::{ClientInstance, Epoch, LogInId, UserId};
 use casemate_protocol::messages::{Answer, LoggedIn, Reply, UseTicket};
 use casemate_protocol::{Error, Role, statements};
 
+use crate::command::{Author, Change};
 use crate::entropy::Time;
 use crate::limits;
 use crate::log_in::LogIn;
+use crate::objects::ObjectCommand;
 use crate::outcome::{Answered, CallerChange, Outcome};
-use crate::reader::{Caller, Context};
+use crate::permissions::Action;
+use crate::reader::{Caller, Context, Reader as ModuleReader};
 use crate::sealing::{Keyring, Purpose};
 
 const DOMAIN: &str = "casemate/ticket-record/v1";
@@ -91,9 +94,27 @@ pub(crate) fn handle(context: &Context<'_>, caller: &Caller, request: &UseTicket
         }
         let name = state.users.get(log_in.user).map(|user| user.name.to_string());
         let Some(name) = name else { return Outcome::error(Error::TicketInvalid) };
-        let renewed = LogIn { expires: now.after_ms(limits::TICKET_MS), ..log_in };
-        Outcome::Reply(grant(&reader.keyring(), renewed, &name, now))
+        renew(&reader, log_in, name, now)
     }))
+}
+
+/// Grants the next ticket. What is kept of the log-in's session objects must last as long as that, so it is prolonged before; if that
+/// cannot be, the ticket ends when the one before would have.
+fn renew(reader: &ModuleReader, log_in: LogIn, name: String, now: Time) -> Outcome {
+    let expires = now.after_ms(limits::TICKET_MS);
+    if !reader.state().objects.session_floors.has(log_in.id) {
+        let renewed = LogIn { expires, ..log_in };
+        return Outcome::Reply(grant(&reader.keyring(), renewed, &name, now));
+    }
+    let author =
+        Author { user: log_in.user, role: log_in.role, epoch: log_in.epoch, log_in: log_in.id };
+    let keep = Change::Objects(ObjectCommand::KeepSessionFloors);
+    let keyring = reader.keyring();
+    reader.authority(author, now).propose_with(Action::ManageObjects, keep, move |reply| {
+        let kept = matches!(reply.answer, Some(Answer::Done(_)));
+        let expires = if kept { expires } else { log_in.expires };
+        grant(&keyring, LogIn { expires, ..log_in }, &name, now)
+    })
 }
 
 fn check(context: &Context<'_>, caller: &Caller, request: &UseTicket) -> Result<LogIn, Error> {

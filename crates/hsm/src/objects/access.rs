@@ -60,7 +60,7 @@ fn find_session(context: &Context<'_>, bytes: &[u8]) -> Result<Arc<Object>, Erro
         open_keys.keep_session(header.id, Arc::clone(&object));
         object
     };
-    let floor = context.state.objects.session_floor(log_in.id, header.id);
+    let floor = context.state.objects.session_floors.of(log_in.id, header.id);
     let ours = object.owner() == log_in.user && session_is_of(&object, log_in);
     if ours && header.generation >= floor { Ok(object) } else { Err(Error::SessionKeyVoid) }
 }

@@ -33,6 +33,8 @@ pub(crate) enum ObjectCommand {
     Destroy { number: ObjectNumber },
     /// A session object lost rights, or was destroyed: older generations are void.
     SessionFloor { log_in: LogInId, object: ObjectId, floor: Generation },
+    /// The author's log-in goes on by a new ticket: what is kept of its session objects stays.
+    KeepSessionFloors,
 }
 
 fn encode_sealed(object: &Sealed, writer: &mut Writer) {
@@ -67,6 +69,9 @@ impl ObjectCommand {
             Self::SessionFloor { log_in, object, floor } => {
                 writer.u8(5).fixed(log_in.as_bytes()).fixed(object.as_bytes()).u64(floor.0);
             }
+            Self::KeepSessionFloors => {
+                writer.u8(6);
+            }
         }
     }
 
@@ -91,6 +96,7 @@ impl ObjectCommand {
                 object: ObjectId::from_bytes(reader.fixed()?),
                 floor: Generation(reader.u64()?),
             }),
+            6 => Ok(Self::KeepSessionFloors),
             _ => Err(CanonicalError::Value),
         }
     }
@@ -120,7 +126,14 @@ impl ObjectCommand {
                 if log_in != author.log_in {
                     return Err(Error::RoleRefused);
                 }
-                state.objects.raise_session_floor(log_in, object, floor);
+                let until = state.time.after_ms(limits::REVOCATION_MS);
+                state.objects.session_floors.raise((log_in, object), floor, until);
+                Ok(Answer::Done(Empty {}))
+            }
+            Self::KeepSessionFloors => {
+                permits(Asker::from(Some(author.role)), Action::ManageObjects)?;
+                let until = state.time.after_ms(limits::REVOCATION_MS);
+                state.objects.session_floors.keep_until(author.log_in, until);
                 Ok(Answer::Done(Empty {}))
             }
         }

@@ -32,6 +32,7 @@ pub(crate) mod key;
 pub(crate) mod material;
 pub(crate) mod object;
 pub(crate) mod rules;
+mod session_floors;
 mod store;
 
 pub(crate) use command::ObjectCommand;

@@ -8,12 +8,13 @@ use std::sync::Arc;
 
 use casemate_crypto::digest;
 use casemate_protocol::canonical::{CanonicalError, Reader, Writer};
-use casemate_protocol::identity::{Generation, LogInId, ObjectId, ObjectNumber, UserId};
+use casemate_protocol::identity::{ObjectNumber, UserId};
 use casemate_protocol::{AttributeType, ObjectClass, Template};
 use immutable_chunkmap::map::MapM;
 use immutable_chunkmap::set::SetM;
 
 use super::object::Object;
+use super::session_floors::SessionFloors;
 
 type Index = SetM<(u64, ObjectNumber)>;
 
@@ -26,8 +27,8 @@ pub(crate) struct Objects {
     by_class: Index,
     by_owner: SetM<(UserId, ObjectNumber)>,
     last_number: ObjectNumber,
-    /// The lowest valid generation of session objects that were changed or destroyed.
-    session_floors: MapM<(LogInId, ObjectId), Generation>,
+    /// What is kept for session objects that were changed or destroyed.
+    pub(crate) session_floors: SessionFloors,
 }
 
 fn key(value: &[u8]) -> u64 {
@@ -115,39 +116,10 @@ impl Objects {
         Box::new(range.filter_map(|(_, number)| self.get(*number)))
     }
 
-    /// Returns the lowest generation of a session object that is still valid.
-    pub(crate) fn session_floor(&self, log_in: LogInId, object: ObjectId) -> Generation {
-        self.session_floors.get(&(log_in, object)).copied().unwrap_or_default()
-    }
-
-    /// Raises the lowest valid generation of a session object.
-    pub(crate) fn raise_session_floor(
-        &mut self,
-        log_in: LogInId,
-        object: ObjectId,
-        floor: Generation,
-    ) {
-        let floor = floor.max(self.session_floor(log_in, object));
-        self.session_floors.insert_cow((log_in, object), floor);
-    }
-
-    /// Forgets what was kept for the session objects of a log-in.
-    pub(crate) fn log_in_ended(&mut self, log_in: LogInId) {
-        let first = (log_in, ObjectId::from_bytes([0; 16]));
-        let last = (log_in, ObjectId::from_bytes([255; 16]));
-        let kept: Vec<_> = self.session_floors.range(first..=last).map(|(key, _)| *key).collect();
-        for key in kept {
-            self.session_floors.remove_cow(&key);
-        }
-    }
-
     /// Writes everything but the objects themselves.
     pub(crate) fn encode_front(&self, writer: &mut Writer) {
         writer.u64(self.last_number.0);
-        writer.u64(u64::try_from(self.session_floors.len()).unwrap_or(u64::MAX));
-        for ((log_in, object), floor) in &self.session_floors {
-            writer.fixed(log_in.as_bytes()).fixed(object.as_bytes()).u64(floor.0);
-        }
+        self.session_floors.encode(writer);
     }
 
     /// Reads what [`Objects::encode_front`] wrote.
@@ -155,12 +127,8 @@ impl Objects {
     /// # Errors
     /// [`CanonicalError`].
     pub(crate) fn decode_front(reader: &mut Reader<'_>) -> Result<Self, CanonicalError> {
-        let mut objects = Self { last_number: ObjectNumber(reader.u64()?), ..Self::default() };
-        for _ in 0..reader.u64()? {
-            let log_in = LogInId::from_bytes(reader.fixed()?);
-            let object = ObjectId::from_bytes(reader.fixed()?);
-            objects.session_floors.insert_cow((log_in, object), Generation(reader.u64()?));
-        }
-        Ok(objects)
+        let last_number = ObjectNumber(reader.u64()?);
+        let session_floors = SessionFloors::decode(reader)?;
+        Ok(Self { last_number, session_floors, ..Self::default() })
     }
 }

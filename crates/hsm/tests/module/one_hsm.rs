@@ -155,6 +155,10 @@ impl Hsm {
         }
     }
 
+    pub(crate) fn snapshot_bytes(&self) -> usize {
+        (self.applier.snapshot())().map(|chunk| chunk.len()).sum()
+    }
+
     pub(crate) fn connect(&self) -> Connection {
         let log_in = None;
         let exporter = casemate_crypto::Secret::random(32).expose().try_into().unwrap();
