@@ -4,6 +4,7 @@
 use casemate_protocol::messages::{Answer, Ask, Empty};
 use casemate_tests::{Build, Cluster};
 
+mod client_certificates;
 mod passwords;
 mod sandbox;
 mod trust;

@@ -1,10 +1,13 @@
 //! `casemate.toml`: where the cluster is, and how it is known.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use casemate_protocol::identity::ClusterId;
 use casemate_protocol::limits;
+use rustls_pki_types::pem::PemObject as _;
+use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use serde::Deserialize;
 
 /// Why there is no usable configuration.
@@ -58,6 +61,37 @@ struct ClientSection {
     polling_us: Option<u64>,
     keep_password: Option<bool>,
     log_file: Option<PathBuf>,
+    certificate: Option<PathBuf>,
+    key: Option<PathBuf>,
+}
+
+/// What the client shows if the HSMs ask for a certificate.
+pub struct ClientIdentity {
+    /// The certificate, and those that lead to its CA.
+    pub chain: Vec<CertificateDer<'static>>,
+    /// The private key.
+    pub key: PrivateKeyDer<'static>,
+}
+
+impl std::fmt::Debug for ClientIdentity {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "ClientIdentity({} certificates)", self.chain.len())
+    }
+}
+
+impl ClientIdentity {
+    fn read(certificate: &Path, key: &Path) -> Result<Self, String> {
+        let said =
+            |path: &Path, cause: &dyn std::fmt::Display| format!("{}: {cause}", path.display());
+        let chain = CertificateDer::pem_file_iter(certificate)
+            .and_then(Iterator::collect::<Result<Vec<_>, _>>)
+            .map_err(|error| said(certificate, &error))?;
+        if chain.is_empty() {
+            return Err(said(certificate, &"no certificate in PEM"));
+        }
+        let key = PrivateKeyDer::from_pem_file(key).map_err(|error| said(key, &error))?;
+        Ok(Self { chain, key })
+    }
 }
 
 /// How a cluster is known to be the one that is meant.
@@ -86,6 +120,8 @@ pub struct Config {
     pub keep_password: bool,
     /// Where the library writes its log, if anywhere.
     pub log_file: Option<PathBuf>,
+    /// What it shows if an HSM asks for a certificate.
+    pub identity: Option<Arc<ClientIdentity>>,
 }
 
 const FILE: &str = "casemate.toml";
@@ -102,6 +138,7 @@ impl Config {
             polling: Duration::ZERO,
             keep_password: false,
             log_file: None,
+            identity: None,
         }
     }
 
@@ -170,6 +207,14 @@ impl Config {
             }
             _ => return Err(wrong("`cluster.id` and `cluster.ca` are needed".to_owned())),
         };
+        let identity = match (file.client.certificate, file.client.key) {
+            (Some(certificate), Some(key)) => {
+                let read = ClientIdentity::read(&directory.join(certificate), &directory.join(key));
+                Some(read.map_err(wrong)?)
+            }
+            (None, None) => None,
+            _ => return Err(wrong("`client.certificate` and `client.key` go together".to_owned())),
+        };
         Ok(Self {
             addresses: file.cluster.addresses,
             trust,
@@ -177,6 +222,7 @@ impl Config {
             polling: Duration::from_micros(file.client.polling_us.unwrap_or(POLLING_US).min(1_000)),
             keep_password: file.client.keep_password.unwrap_or(true),
             log_file: file.client.log_file.map(|file| directory.join(file)),
+            identity: identity.map(Arc::new),
         })
     }
 }

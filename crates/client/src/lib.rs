@@ -21,7 +21,7 @@ mod received;
 mod trust;
 
 pub use client::{Client, ClusterInfo};
-pub use config::{Config, ConfigError, Trust};
+pub use config::{ClientIdentity, Config, ConfigError, Trust};
 pub use error::ClientError;
 pub use log_in::LoggedIn;
 pub use trust::check as check_chain;

@@ -137,10 +137,13 @@ impl Link {
         let tls = ClientConfig::builder_with_provider(provider)
             .with_protocol_versions(&[&rustls::version::TLS13])
             .map_err(|error| failed(&error))?;
-        let mut tls = tls
-            .dangerous()
-            .with_custom_certificate_verifier(Arc::clone(&verifier) as Arc<_>)
-            .with_no_client_auth();
+        let tls = tls.dangerous().with_custom_certificate_verifier(Arc::clone(&verifier) as Arc<_>);
+        let mut tls = match &config.identity {
+            Some(identity) => tls
+                .with_client_auth_cert(identity.chain.clone(), identity.key.clone_key())
+                .map_err(|error| failed(&error))?,
+            None => tls.with_no_client_auth(),
+        };
         tls.resumption = rustls::client::Resumption::disabled();
         tls.enable_sni = false;
         let name = ServerName::try_from("casemate").map_err(|error| failed(&error))?;

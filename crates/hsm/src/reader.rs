@@ -245,6 +245,18 @@ impl Reader {
         Self(shared)
     }
 
+    /// Proposes what the module does by itself, on nobody's behalf.
+    pub(crate) fn propose_unasked(
+        &self,
+        change: Change,
+        now: Time,
+        finish: impl FnOnce(Reply) -> Answered + Send + 'static,
+    ) -> Outcome {
+        let now = now.max(self.state().time);
+        let authority = Authority { reader: self.clone(), author: None, request: None, now };
+        Outcome::Propose(authority.seal(change, &self.keyring(), finish))
+    }
+
     /// Returns what seals a command of an author whose log-in is no connection's yet.
     pub(crate) fn authority(&self, author: Author, now: Time) -> Authority {
         let now = now.max(self.state().time);

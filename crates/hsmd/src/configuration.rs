@@ -36,6 +36,9 @@ pub(crate) struct Configuration {
     /// How the module's secrets lie on disk.
     #[serde(default)]
     pub(crate) sealing: Sealing,
+    /// Certificates of clients: whose are taken, and whether one must be shown.
+    #[serde(default)]
+    pub(crate) client_certificates: Option<ClientCertificates>,
     /// Made of it when the data directory is empty; without it an empty directory is refused.
     #[serde(default)]
     pub(crate) create: Option<Create>,
@@ -56,6 +59,17 @@ pub(crate) enum Sealing {
     File,
     /// Under a passphrase, read from a file (a systemd credential, a pipe): a stolen disk does not open it.
     Passphrase { file: PathBuf },
+}
+
+/// Which certificates of clients count.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ClientCertificates {
+    /// The CA that issues them, PEM.
+    pub(crate) ca: PathBuf,
+    /// Whether a client without one is refused.
+    #[serde(default)]
+    pub(crate) required: bool,
 }
 
 /// What a new cluster is.

@@ -16,7 +16,7 @@ use crate::hardening::{self, HardeningError};
 use crate::notify::notify;
 use crate::sealing_provider::{SealingError, SealingProvider};
 use crate::server::{Server, ServerError};
-use crate::tls::{Tls, TlsError};
+use crate::tls::{Tls, TlsError, client_verifier};
 
 /// Why the daemon does not start, or stopped.
 #[derive(Debug, thiserror::Error)]
@@ -73,6 +73,7 @@ impl StartError {
             | Self::Sealing(SealingError::Damaged) => 3,
             Self::Empty { .. }
             | Self::DevInTheOpen(_)
+            | Self::Tls(TlsError::ClientCa { .. })
             | Self::Hardening(HardeningError::UnknownUser(_))
             | Self::Sealing(
                 SealingError::OtherProvider
@@ -107,6 +108,8 @@ pub(crate) fn run(configuration: &Configuration) -> Result<(), StartError> {
         })?;
     let provider = SealingProvider::new(&configuration.data_directory, &configuration.sealing)?;
     let server = Server::bind(configuration)?;
+    let clients = configuration.client_certificates.as_ref();
+    let clients = clients.map(|clients| client_verifier(&clients.ca)).transpose()?;
     hardening::become_user(configuration.user.as_deref(), &configuration.data_directory)?;
     let disk: Arc<dyn Disk> = Arc::new(disk);
     expect_loopback(configuration, configuration.create.as_ref().is_some_and(|create| create.dev))?;
@@ -127,7 +130,7 @@ pub(crate) fn run(configuration: &Configuration) -> Result<(), StartError> {
     hardening::sandbox(configuration.sandbox, &configuration.data_directory)?;
     #[cfg(feature = "testing")]
     hardening::probe(&configuration.data_directory);
-    let tls = Tls::new(reader.clone(), Arc::clone(&clock))?;
+    let tls = Tls::new(reader.clone(), Arc::clone(&clock), clients)?;
     let running = server.start(reader, Arc::new(cluster), provider, tls, clock)?;
     tracing::info!(listen = %configuration.listen, "ready");
     notify("READY=1");

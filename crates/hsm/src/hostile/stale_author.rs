@@ -122,7 +122,6 @@ impl Bench {
 enum Staleness {
     Deleted,
     PasswordChanged,
-    Locked,
     OtherRole,
     LoggedOut,
     DeletedAndMadeAgain,
@@ -133,12 +132,6 @@ impl Staleness {
         match self {
             Self::Deleted => bench.delete_user(author.user),
             Self::PasswordChanged => bench.change_user(author.user, |user| user.epoch = Epoch(2)),
-            Self::Locked => {
-                let (user, epoch) = (author.user, author.epoch);
-                let lock = Change::User(UserChange::Lock { user, epoch });
-                let entry = bench.seal(&command(None, lock));
-                bench.apply(&entry).unwrap();
-            }
             Self::OtherRole => bench.change_user(author.user, |user| {
                 let admin = user.role == Role::Admin;
                 user.role = if admin { Role::CryptoUser } else { Role::Admin };

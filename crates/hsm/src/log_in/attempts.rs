@@ -64,7 +64,7 @@ struct Counts {
 pub(crate) struct Reservation {
     reader: Reader,
     source: Source,
-    right: bool,
+    ended: bool,
 }
 
 impl Reservation {
@@ -74,18 +74,29 @@ impl Reservation {
     /// As [`Attempts::reserve`].
     pub(crate) fn new(reader: Reader, source: Source, now: Time) -> Result<Self, Error> {
         reader.attempts().reserve(&source, now)?;
-        Ok(Self { reader, source, right: false })
+        Ok(Self { reader, source, ended: false })
     }
 
     /// Ends it as right.
     pub(crate) fn right(mut self) {
-        self.right = true;
+        self.ended = true;
+        self.reader.attempts().end(&self.source, true);
+    }
+
+    /// Ends it as wrong; returns whether so many wrong ones came from one registered certificate that the user is to be locked.
+    pub(crate) fn wrong(mut self) -> bool {
+        self.ended = true;
+        let wrong = self.reader.attempts().end(&self.source, false);
+        let registered = matches!(self.source.prefix, Prefix::Certificate(_));
+        registered && wrong >= limits::LOCK_AFTER_FAILURES
     }
 }
 
 impl Drop for Reservation {
     fn drop(&mut self) {
-        self.reader.attempts().end(&self.source, self.right);
+        if !self.ended {
+            self.reader.attempts().end(&self.source, false);
+        }
     }
 }
 
@@ -130,8 +141,8 @@ impl Attempts {
         Ok(())
     }
 
-    /// Ends an attempt.
-    fn end(&self, source: &Source, right: bool) {
+    /// Ends an attempt; returns how many wrong ones came in a row.
+    fn end(&self, source: &Source, right: bool) -> u32 {
         let mut counts = self.lock();
         match counts.in_flight.remove(&source.prefix) {
             None | Some(0 | 1) => {}
@@ -139,7 +150,7 @@ impl Attempts {
                 counts.in_flight.insert(source.prefix, more.saturating_sub(1));
             }
         }
-        let Some(count) = counts.sources.get_mut(source) else { return };
+        let Some(count) = counts.sources.get_mut(source) else { return 0 };
         count.in_flight = count.in_flight.saturating_sub(1);
         if right {
             (count.wrong, count.next) = (0, Time(0));
@@ -147,9 +158,11 @@ impl Attempts {
             count.wrong = count.wrong.saturating_add(1);
             count.next = count.last.after_ms(delay_ms(count.wrong));
         }
-        if count.wrong == 0 && count.in_flight == 0 {
+        let wrong = count.wrong;
+        if wrong == 0 && count.in_flight == 0 {
             counts.sources.remove(source);
         }
+        wrong
     }
 }
 

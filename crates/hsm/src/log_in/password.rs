@@ -8,17 +8,19 @@ use std::sync::Arc;
 
 use casemate_crypto::{Hash, Secret, constant_time_eq, hmac, kdf};
 use casemate_protocol::canonical::Writer;
-use casemate_protocol::identity::{ClientInstance, LogInId, UserName};
-use casemate_protocol::messages::LogIn as Request;
+use casemate_protocol::identity::{ClientInstance, Epoch, LogInId, UserId, UserName};
+use casemate_protocol::messages::{LogIn as Request, Reply};
 use casemate_protocol::{Error, Role, limits as wire};
 
+use crate::command::Change;
 use crate::entropy::{Time, draw};
 use crate::limits;
 use crate::log_in::attempts::{Prefix, Reservation, Source};
 use crate::log_in::{LogIn, ticket};
-use crate::outcome::Outcome;
+use crate::outcome::{Answered, Outcome};
 use crate::reader::{Caller, Context, Reader};
 use crate::state::State;
+use crate::users::UserChange;
 
 /// What a password is checked against.
 #[derive(Clone)]
@@ -74,15 +76,31 @@ pub(crate) fn handle(context: &Context<'_>, caller: &Caller, request: &Request) 
     Outcome::ConfirmThen(Box::new(move || {
         match Reservation::new(reader.clone(), attempt.source.clone(), now) {
             Err(error) => Outcome::error(error),
-            Ok(reservation) => Outcome::stretch(move || {
-                let result = attempt.check(&reader, now);
-                if result.is_ok() {
+            Ok(reservation) => Outcome::stretch(move || match attempt.check(&reader, now) {
+                Ok(outcome) => {
                     reservation.right();
+                    outcome
                 }
-                result.into()
+                Err(error) => {
+                    let lock = reservation.wrong();
+                    refuse(&reader, &attempt, error, (lock, now))
+                }
             }),
         }
     }))
+}
+
+/// Refuses an attempt, and locks the user if it is time. A user that does not exist takes the same way: a lock of nobody.
+fn refuse(reader: &Reader, attempt: &Attempt, error: Error, (lock, now): (bool, Time)) -> Outcome {
+    let state = reader.state();
+    if !lock {
+        return Outcome::error(error);
+    }
+    let nobody = (UserId::from_bytes(draw(reader.entropy())), Epoch(1));
+    let user = state.users.named(&attempt.name, attempt.source.role);
+    let (user, epoch) = user.map_or(nobody, |user| (user.id, user.epoch));
+    let change = Change::User(UserChange::Lock { user, epoch });
+    reader.propose_unasked(change, now, move |_locked| Answered::new(Reply::error(error)))
 }
 
 /// Checks once more the password of the one who is logged in, then goes on: counted and delayed as a log-in is.
@@ -110,6 +128,9 @@ pub(crate) fn confirm(
                     return Outcome::error(Error::PasswordIncorrect);
                 }
                 reservation.right();
+                if user.is_some_and(|user| user.locked) {
+                    return Outcome::error(Error::UserLocked);
+                }
                 match log_in.check(&state, now) {
                     Ok(()) => then(),
                     Err(error) => Outcome::error(error),

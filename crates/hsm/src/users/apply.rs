@@ -19,7 +19,8 @@ pub(crate) enum UserChange {
     Password { user: UserId, verifier: Verifier },
     /// A user goes, who owns no keys.
     Delete { user: UserId },
-    /// A user is locked after wrong passwords, unless it changed since (a copy of an old command would lock it again).
+    /// A user is locked after wrong passwords, unless it changed since (a copy of an old command would lock it again). Its live tickets go
+    /// on: who guesses must not end the work of others.
     Lock { user: UserId, epoch: Epoch },
 }
 
@@ -101,7 +102,11 @@ impl UserChange {
                 if state.users.get(user).is_some_and(|user| user.epoch != epoch) {
                     return Err(Error::Busy(0));
                 }
-                change(state, user, |user| user.locked = true)
+                let mut user = User::clone(state.users.get(user).ok_or(Error::UserNotFound)?);
+                user.locked = true;
+                let answer = Answer::User(user.to_wire());
+                state.users.put(user);
+                Ok(answer)
             }
             Self::Lock { .. } => Err(Error::RoleRefused),
         }

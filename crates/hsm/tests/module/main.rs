@@ -4,5 +4,6 @@
 mod fips_mode;
 mod keys;
 mod life_of_a_cluster;
+mod locks;
 mod one_hsm;
 mod time;

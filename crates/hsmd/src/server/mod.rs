@@ -53,6 +53,8 @@ pub(crate) struct ConnectionLimits {
     pub(crate) idle: Duration,
     pub(crate) polling: Duration,
     pub(crate) workers: u32,
+    /// Whether a client must show a certificate.
+    pub(crate) certificate: bool,
 }
 
 /// What the threads of the server share.
@@ -110,6 +112,10 @@ impl Server {
             idle: Duration::from_secs(limits.idle_seconds),
             polling: Duration::from_micros(limits.polling_us),
             workers: u32::try_from(workers).unwrap_or(1),
+            certificate: configuration
+                .client_certificates
+                .as_ref()
+                .is_some_and(|certificates| certificates.required),
         };
         let connections_max = configuration.limits.connections;
         Ok(Self { listener, limits, connections_max, workers })

@@ -431,6 +431,11 @@ impl Connection {
         if hello.protocol_max < PROTOCOL_MIN || hello.protocol_min > PROTOCOL_MAX {
             return self.protest(shared, 0, Error::VersionUnsupported);
         }
+        let certificate = self.session.peer_certificates().and_then(<[_]>::first);
+        let certificate = certificate.map(|der| casemate_crypto::digest::sha256(&[der]));
+        if self.limits.certificate && certificate.is_none() {
+            return self.end_with(0, Error::ClientCertificateRequired);
+        }
         let mut nonce = [0; 32];
         casemate_crypto::random::fill(&mut nonce);
         let mut answer = shared.reader.hello(nonce);
@@ -444,13 +449,8 @@ impl Connection {
         answer.connections = self.limits.workers;
         self.write(0, &answer.encode_to_vec());
         let source = self.peer.ip();
-        self.stage = Stage::Open(Box::new(Caller {
-            source,
-            certificate: None,
-            exporter,
-            nonce,
-            log_in: None,
-        }));
+        self.stage =
+            Stage::Open(Box::new(Caller { source, certificate, exporter, nonce, log_in: None }));
         true
     }
 
