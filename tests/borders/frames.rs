@@ -214,7 +214,6 @@ fn what_needs_a_log_in_is_refused_without_one() {
         Ask::DeriveKey(Default::default()),
         Ask::Encapsulate(Default::default()),
         Ask::Decapsulate(Default::default()),
-        Ask::DigestKey(Default::default()),
     ];
     for (number, ask) in asks.into_iter().enumerate() {
         assert_eq!(wire.refusal(&number.to_string(), ask), Error::LogInRequired, "{number}");

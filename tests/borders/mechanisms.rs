@@ -204,7 +204,6 @@ fn uses(
         ("encrypt", Ask::Encrypt(operation(vec![1; 33], 0))),
         ("decrypt", Ask::Decrypt(operation(vec![1; 32], 0))),
         ("decrypt a middle part", Ask::Decrypt(operation(vec![1; 32], 2))),
-        ("digest a key", Ask::DigestKey(operation(vec![1; 5], 0))),
         ("wrap", Ask::WrapKey(wrap)),
         ("unwrap", Ask::UnwrapKey(unwrap.clone())),
         ("decapsulate", Ask::Decapsulate(unwrap)),

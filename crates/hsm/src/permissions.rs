@@ -160,8 +160,7 @@ pub const fn action_of(ask: &Ask) -> Action {
         | Ask::UnwrapKey(_)
         | Ask::DeriveKey(_)
         | Ask::Encapsulate(_)
-        | Ask::Decapsulate(_)
-        | Ask::DigestKey(_) => Action::UseKeys,
+        | Ask::Decapsulate(_) => Action::UseKeys,
         Ask::Random(_) => Action::Random,
     }
 }

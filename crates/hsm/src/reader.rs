@@ -421,8 +421,7 @@ impl Reader {
             | Ask::DeriveKey(_)
             | Ask::Encapsulate(_)
             | Ask::Decapsulate(_)
-            | Ask::Random(_)
-            | Ask::DigestKey(_) => Ok(objects::handle(context, ask)),
+            | Ask::Random(_) => Ok(objects::handle(context, ask)),
         }
     }
 

@@ -201,6 +201,10 @@ pub(crate) fn check_transition(old: &Header, new: &Header, who: Who) -> Result<(
             return Err(Error::AttributeReadOnly(flag.number()));
         }
     }
+    // What a trusted key wraps, whoever may decrypt with it would read.
+    if new.flags.has(AttributeType::Trusted) && new.flags.has(AttributeType::Decrypt) {
+        return Err(Error::TemplateInconsistent(AttributeType::Decrypt.number()));
+    }
     let attributes = old.attributes.iter().chain(&new.attributes).map(|(attribute, _)| *attribute);
     for attribute in attributes {
         let differs = old.value(attribute) != new.value(attribute);

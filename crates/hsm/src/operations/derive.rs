@@ -126,6 +126,17 @@ fn add_derive_template(base: &Usable, target: &Target) -> Result<(), Error> {
     for entry in &forced.attributes {
         let attribute = entry.attribute()?;
         let number = casemate_protocol::identity::ObjectNumber(0);
+        if attribute == AttributeType::ValueLen {
+            // It is no attribute of the object that is made, but what its value will be.
+            let wanted = wanted_length(&target.template, target.key_type);
+            let forced = entry.as_number()?;
+            if !wanted
+                .is_ok_and(|wanted| u64::try_from(wanted).is_ok_and(|wanted| wanted == forced))
+            {
+                return Err(Error::TemplateInconsistent(entry.number));
+            }
+            continue;
+        }
         if target.header.visible(number, attribute).as_deref() != Some(entry.value.as_slice()) {
             return Err(Error::TemplateInconsistent(entry.number));
         }

@@ -35,7 +35,6 @@ pub(crate) fn handle(context: &Context<'_>, ask: Ask) -> Result<Outcome, Error> 
         Ask::Verify(verify) => sign::verify(context, &verify),
         Ask::Encrypt(operation) => cipher::encrypt(context, &operation),
         Ask::Decrypt(operation) => cipher::decrypt(context, &operation),
-        Ask::DigestKey(operation) => sign::digest_key(context, &operation),
         Ask::WrapKey(request) => wrap::wrap(context, &request),
         Ask::UnwrapKey(request) => wrap::unwrap(context, &request),
         Ask::DeriveKey(request) => derive::derive(context, &request),

@@ -4,9 +4,9 @@
 //! EdDSA and ML-DSA get the message. CMAC goes in parts, whose state the client carries, sealed for this key and this log-in.
 
 use casemate_crypto::aes::CmacState;
-use casemate_crypto::{constant_time_eq, digest, ed25519, hmac};
+use casemate_crypto::{constant_time_eq, ed25519, hmac};
 use casemate_protocol::canonical::Writer;
-use casemate_protocol::mechanisms::{Functions, MechanismRow};
+use casemate_protocol::mechanisms::MechanismRow;
 use casemate_protocol::messages::{
     Answer, Data, Empty, MechanismUse, Operation, Parameter, Part, Verify,
 };
@@ -14,11 +14,10 @@ use casemate_protocol::{AttributeType, Error, Mechanism};
 
 use super::parameters::{hash, invalid, mac_length, none, pss};
 use super::{
-    LONG_DATA_BYTES, SIGN, Usable, VERIFY, is_slow, operation_error, row_for, run, run_confirmed,
-    usable,
+    LONG_DATA_BYTES, SIGN, Usable, VERIFY, is_slow, operation_error, run, run_confirmed, usable,
 };
+use crate::objects::binding;
 use crate::objects::key::OpenKey;
-use crate::objects::{access, binding};
 use crate::outcome::Outcome;
 use crate::reader::Context;
 use crate::sealing::{Purpose, SealError};
@@ -281,24 +280,4 @@ fn cmac(
             }
         }
     }
-}
-
-/// Hashes data and then a secret key's value. Only for keys whose value may be seen: a digest of a short secret gives it away.
-pub(super) fn digest_key(context: &Context<'_>, operation: &Operation) -> Result<Outcome, Error> {
-    let row = row_for(context, operation.mechanism.as_ref(), Functions::DIGEST)?;
-    let object = access::find(context, operation.key.as_ref(), Error::KeyHandleInvalid)?;
-    let user = context.log_in.ok_or(Error::LogInRequired)?.user;
-    if !object.is_for(user) {
-        return Err(Error::KeyHandleInvalid);
-    }
-    if object.has(AttributeType::Sensitive) || !object.has(AttributeType::Extractable) {
-        return Err(Error::AttributeSensitive(AttributeType::Value.number()));
-    }
-    let key = access::open(context, &object)?;
-    let number = row.mechanism.number();
-    let secret = super::secret_bytes(&key).ok_or(Error::KeyTypeInconsistent(number))?;
-    let mut hasher = digest::Hasher::new(hash(row.hash.ok_or(Error::MechanismInvalid(number))?));
-    hasher.update(&operation.data);
-    hasher.update(secret);
-    Ok(super::data_answer(hasher.finish().as_ref().to_vec()))
 }

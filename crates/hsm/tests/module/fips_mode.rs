@@ -250,7 +250,6 @@ impl User {
             }),
             Functions::ENCRYPT => Ask::Encrypt(operation(public, vec![7; 32].into())),
             Functions::DECRYPT => Ask::Decrypt(operation(private, bytes)),
-            Functions::DIGEST => Ask::DigestKey(operation(private, Bytes::new())),
             Functions::WRAP => Ask::WrapKey(WrapKey {
                 wrapping_key: public,
                 mechanism: by,
@@ -305,12 +304,12 @@ fn without_length(mut template: Template) -> Template {
     template
 }
 
-const ONE_BY_ONE: [Functions; 12] = [
+/// All but digests, which the client makes.
+const ONE_BY_ONE: [Functions; 11] = [
     Functions::SIGN,
     Functions::VERIFY,
     Functions::ENCRYPT,
     Functions::DECRYPT,
-    Functions::DIGEST,
     Functions::WRAP,
     Functions::UNWRAP,
     Functions::DERIVE,
@@ -367,7 +366,7 @@ fn every_row_works_as_far_as_it_is_approved_and_no_further() {
         }
     }
     println!("{} rows: {worked} functions work, {refused} are refused", MECHANISMS.len());
-    assert!(worked > 150 && refused >= 15, "{worked} {refused}");
+    assert!(worked > 140 && refused >= 15, "{worked} {refused}");
 }
 
 impl User {

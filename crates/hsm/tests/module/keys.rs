@@ -578,3 +578,70 @@ fn guesses_at_the_password_of_a_use_are_counted_as_log_ins_are() {
     let Answer::Error(error) = guess() else { panic!() };
     assert!(matches!(Error::from(error), Error::LogInDelayed(_)));
 }
+
+/// `CKA_DERIVE_TEMPLATE` binds what is derived, its length too: a key that may give 32 bytes gives no 16 of them.
+#[test]
+fn the_template_of_a_base_key_binds_what_is_derived_and_how_long_it_is() {
+    use prost::Message as _;
+    let mut user = User::new();
+    let forced = Template::default()
+        .with(Attribute::number(AttributeType::KeyType, KeyType::GenericSecret.number()))
+        .with(Attribute::number(AttributeType::ValueLen, 32))
+        .with(Attribute::flag(AttributeType::Derive, true));
+    let template = flags(&[(AttributeType::Token, true), (AttributeType::Derive, true)])
+        .with(Attribute::number(AttributeType::ValueLen, 32))
+        .with(Attribute::new(AttributeType::DeriveTemplate, forced.encode_to_vec()));
+    let base = user.made(Ask::GenerateKey(GenerateKey {
+        mechanism: plain(Mechanism::GenericSecretKeyGen),
+        template: Some(template),
+    }));
+    let hkdf = casemate_protocol::messages::Hkdf {
+        extract: true,
+        expand: true,
+        hash: casemate_protocol::Hash::Sha256.number(),
+        ..Default::default()
+    };
+    let mut derive = |length: Option<u64>, derives: bool| {
+        let mut template = flags(&[(AttributeType::Derive, derives)])
+            .with(Attribute::number(AttributeType::Class, ObjectClass::SecretKey.number()))
+            .with(Attribute::number(AttributeType::KeyType, KeyType::GenericSecret.number()));
+        if let Some(length) = length {
+            template = template.with(Attribute::number(AttributeType::ValueLen, length));
+        }
+        user.ask(Ask::DeriveKey(DeriveKey {
+            base_key: Some(base.clone()),
+            mechanism: with(Mechanism::HkdfDerive, Parameter::Hkdf(hkdf.clone())),
+            template: Some(template),
+        }))
+    };
+    let right = derive(Some(32), true);
+    assert!(matches!(right, Answer::Made(_)), "{}", describe(&right));
+    let inconsistent = |attribute: AttributeType| Error::TemplateInconsistent(attribute.number());
+    expect_error(derive(Some(16), true), inconsistent(AttributeType::ValueLen));
+    expect_error(derive(None, true), inconsistent(AttributeType::ValueLen));
+    expect_error(derive(Some(32), false), inconsistent(AttributeType::Derive));
+}
+
+/// What a trusted key wraps, whoever may decrypt with it would read: such a key is not trusted, and a trusted one does not learn it.
+#[test]
+fn a_key_that_decrypts_is_not_trusted_for_wrapping() {
+    let mut user = User::new();
+    let mut admin = user.hsm.log_in("admin", Role::Admin);
+    let on = |attribute| flags(&[(attribute, true)]);
+    let mut trust = |user: &mut User, key: &ObjectReference| {
+        let template = Some(on(AttributeType::Trusted));
+        let change = ObjectAndTemplate { object: Some(key.clone()), template };
+        admin.ask(&mut user.hsm, Ask::SetAttributes(change))
+    };
+    let wraps = [AttributeType::Token, AttributeType::Wrap];
+    let both =
+        user.aes(flags(&[wraps[0], wraps[1], AttributeType::Decrypt].map(|flag| (flag, true))));
+    let inconsistent = Error::TemplateInconsistent(AttributeType::Decrypt.number());
+    expect_error(trust(&mut user, &both), inconsistent);
+    let only_wraps = flags(&[(wraps[0], true), (wraps[1], true), (AttributeType::Decrypt, false)]);
+    let wrapping = user.aes(only_wraps);
+    expect_done(trust(&mut user, &wrapping));
+    let template = Some(on(AttributeType::Decrypt));
+    let learn = ObjectAndTemplate { object: Some(wrapping), template };
+    assert!(matches!(user.ask(Ask::SetAttributes(learn)), Answer::Error(_)));
+}

@@ -160,10 +160,6 @@ pub enum Ask {
     /// So many random bytes, at most [`crate::limits::RANDOM_BYTES_MAX`]. Answered by [`Answer::Data`].
     #[prost(uint64, tag = "59")]
     Random(u64),
-    /// The digest of a secret key's value (`C_DigestKey`) that follows what was hashed before.
-    /// Answered by [`Answer::Data`].
-    #[prost(message, tag = "60")]
-    DigestKey(Operation),
 }
 
 /// Nothing.
