@@ -33,6 +33,7 @@
 extern crate self as casemate_hsm;
 
 mod apply;
+mod authority;
 mod command;
 mod entropy;
 #[cfg(test)]

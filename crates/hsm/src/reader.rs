@@ -11,18 +11,19 @@ use arc_swap::ArcSwap;
 use bytes::Bytes;
 use casemate_crypto::digest;
 use casemate_protocol::Error;
-use casemate_protocol::identity::{CommandId, LogIndex};
+use casemate_protocol::identity::LogIndex;
 use casemate_protocol::messages::{Answer, Ask, Empty, Lifecycle, Reply, decode_request};
 use prost::Message;
 
-use crate::command::{Author, Change, Command, Request};
-use crate::entropy::{Entropy, Time, draw};
+use crate::authority::Authority;
+use crate::command::{Author, Change, Request};
+use crate::entropy::{Entropy, Time};
 use crate::lifecycle::{self, ThisHsm, certificates};
 use crate::limits;
 use crate::log_in::attempts::Attempts;
 use crate::log_in::{LogIn, password, ticket};
 use crate::objects::{self, OpenKeys};
-use crate::outcome::{Answered, CallerChange, Outcome, Proposal};
+use crate::outcome::{Answered, CallerChange, Outcome};
 use crate::permissions::{Action, Asker, action_of, permits};
 use crate::sealing::Keyring;
 use crate::secrets::Secrets;
@@ -135,59 +136,6 @@ pub(crate) struct Context<'a> {
     pub(crate) now: Time,
     sequence: u64,
     request: &'a Bytes,
-}
-
-/// What seals a command on behalf of the one who asked: goes with a job to a pool.
-pub(crate) struct Authority {
-    reader: Reader,
-    author: Option<Author>,
-    request: Option<Request>,
-    now: Time,
-}
-
-impl Authority {
-    /// Checks the table once more and makes the proposal.
-    pub(crate) fn propose(self, action: Action, change: Change) -> Outcome {
-        self.propose_with(action, change, Answered::new)
-    }
-
-    /// The same, with a last word on the reply.
-    pub(crate) fn propose_with(
-        self,
-        action: Action,
-        change: Change,
-        finish: impl FnOnce(Reply) -> Answered + Send + 'static,
-    ) -> Outcome {
-        let asker = Asker::from(self.author.map(|author| author.role));
-        if let Err(error) = permits(asker, action) {
-            return Outcome::error(error);
-        }
-        let keyring = self.reader.keyring();
-        Outcome::Propose(self.seal(change, &keyring, finish))
-    }
-
-    pub(crate) fn seal(
-        self,
-        change: Change,
-        keyring: &Keyring,
-        finish: impl FnOnce(Reply) -> Answered + Send + 'static,
-    ) -> Proposal {
-        let command = Command {
-            id: CommandId::from_bytes(draw(self.reader.entropy())),
-            proposer: self.reader.0.this.id,
-            time: self.now,
-            author: self.author,
-            request: self.request,
-            change,
-        };
-        let finish = move |applied: Result<&[u8], Error>| {
-            let reply = applied.and_then(|bytes| {
-                Reply::decode(bytes).map_err(|_error: prost::DecodeError| Error::Internal)
-            });
-            finish(reply.unwrap_or_else(Reply::error))
-        };
-        Proposal { entry: command.seal(keyring), persist: None, finish: Box::new(finish) }
-    }
 }
 
 impl Context<'_> {

@@ -19,12 +19,13 @@ use casemate_protocol::identity::{ClusterId, Epoch, HsmId, Incarnation, UserId, 
 use casemate_protocol::messages::{Activate, Answer, Csr, Empty, Initialize, Lifecycle};
 use casemate_protocol::{Error, Role, limits as wire, statements};
 
+use crate::authority::Authority;
 use crate::command::Change;
 use crate::entropy::{Entropy, Time, draw};
 use crate::limits;
 use crate::log_in::password::{self, Verifier};
 use crate::outcome::{Answered, Outcome};
-use crate::reader::{Authority, Caller, Context, Reader as ModuleReader, Shared};
+use crate::reader::{Caller, Context, Reader as ModuleReader, Shared};
 use crate::sealing::{Keyring, Purpose};
 use crate::secrets::Secrets;
 use crate::{Applier, StartError};

@@ -18,11 +18,12 @@ use casemate_protocol::messages::{
 };
 use casemate_protocol::{AttributeType, Error, ObjectClass, Role, Template, limits as wire};
 
+use crate::authority::Authority;
 use crate::command::Change;
 use crate::operations;
 use crate::outcome::{Answered, Outcome};
 use crate::permissions::{Action, Asker, permits};
-use crate::reader::{Authority, Context};
+use crate::reader::Context;
 use crate::sealing::Keyring;
 
 pub(crate) mod access;
