@@ -2,14 +2,17 @@
 
 use std::io::{self, Read as _, Write as _};
 use std::net::{TcpStream, ToSocketAddrs as _};
+use std::sync::Arc;
 use std::time::Duration;
 
 use casemate_protocol::frame;
 use casemate_protocol::messages::{ClientHello, PROTOCOL_MAX, PROTOCOL_MIN, ServerHello};
 use prost::Message as _;
-use rustls::ClientConnection;
+use rustls::{ClientConfig, ClientConnection};
+use rustls_pki_types::ServerName;
 
 use crate::config::Config;
+use crate::trust::Verifier;
 
 /// Connects to the first address of a name that takes a connection.
 pub(crate) fn dial(address: &str, timeout: Duration) -> io::Result<TcpStream> {
@@ -24,6 +27,28 @@ pub(crate) fn dial(address: &str, timeout: Duration) -> io::Result<TcpStream> {
         }
     }
     Err(failed)
+}
+
+/// Begins a session of TLS 1.3; the verifier knows afterwards why it refused.
+pub(crate) fn session(config: &Config) -> io::Result<(ClientConnection, Arc<Verifier>)> {
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let verifier = Arc::new(Verifier::new(config.trust.clone(), Arc::clone(&provider)));
+    let tls = ClientConfig::builder_with_provider(provider)
+        .with_protocol_versions(&[&rustls::version::TLS13])
+        .map_err(io::Error::other)?
+        .dangerous()
+        .with_custom_certificate_verifier(Arc::clone(&verifier) as Arc<_>);
+    let mut tls = match &config.identity {
+        Some(identity) => tls
+            .with_client_auth_cert(identity.chain.clone(), identity.key.clone_key())
+            .map_err(io::Error::other)?,
+        None => tls.with_no_client_auth(),
+    };
+    tls.resumption = rustls::client::Resumption::disabled();
+    tls.enable_sni = false;
+    let name = ServerName::try_from("casemate").map_err(io::Error::other)?;
+    let session = ClientConnection::new(Arc::new(tls), name).map_err(io::Error::other)?;
+    Ok((session, verifier))
 }
 
 /// The hello of each side, on a socket that still blocks.

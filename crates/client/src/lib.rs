@@ -19,6 +19,7 @@ mod link;
 mod log_in;
 mod received;
 mod trust;
+mod waiter;
 
 pub use client::{Client, ClusterInfo};
 pub use config::{ClientIdentity, Config, ConfigError, Trust};

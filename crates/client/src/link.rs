@@ -11,7 +11,6 @@ use std::net::TcpStream;
 use std::os::fd::AsFd as _;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::thread::Thread;
 use std::time::{Duration, Instant};
 
 use casemate_crypto::Wiped;
@@ -19,46 +18,17 @@ use casemate_protocol::frame::{self, Frame};
 use casemate_protocol::messages::ServerHello;
 use casemate_protocol::{Error, limits as wire, statements};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use rustls::{ClientConfig, ClientConnection};
-use rustls_pki_types::ServerName;
+use rustls::ClientConnection;
 
 use crate::config::Config;
-use crate::dial::{dial, greet};
+use crate::dial::{dial, greet, session};
 use crate::error::AttemptError;
 use crate::received::{decrypt, farewell};
-use crate::trust::Verifier;
+use crate::waiter::{Asking, Waiter, asking};
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     // A panic of another thread of the application leaves data that the next read or write finds broken, if it is.
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// Threads of this process that ask: they wait for their replies, or have them and do not run yet.
-static ASKING: AtomicUsize = AtomicUsize::new(0);
-
-/// One of them.
-struct Asking;
-
-impl Asking {
-    fn begin() -> Self {
-        ASKING.fetch_add(1, Ordering::Relaxed);
-        Self
-    }
-}
-
-impl Drop for Asking {
-    fn drop(&mut self) {
-        ASKING.fetch_sub(1, Ordering::Relaxed);
-    }
-}
-
-/// Somebody who waits for a reply.
-struct Waiter {
-    thread: Thread,
-    done: AtomicBool,
-    reply: Mutex<Option<Vec<u8>>>,
-    /// Whether it was counted among those who were woken.
-    counted: AtomicBool,
 }
 
 /// What only the reader touches.
@@ -132,22 +102,7 @@ impl Link {
         let left = deadline.saturating_duration_since(Instant::now()).min(CONNECT_TIMEOUT);
         let left = left.max(Duration::from_millis(1));
         let mut socket = dial(address, left).map_err(|error| failed(&error))?;
-        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        let verifier = Arc::new(Verifier::new(config.trust.clone(), Arc::clone(&provider)));
-        let tls = ClientConfig::builder_with_provider(provider)
-            .with_protocol_versions(&[&rustls::version::TLS13])
-            .map_err(|error| failed(&error))?;
-        let tls = tls.dangerous().with_custom_certificate_verifier(Arc::clone(&verifier) as Arc<_>);
-        let mut tls = match &config.identity {
-            Some(identity) => tls
-                .with_client_auth_cert(identity.chain.clone(), identity.key.clone_key())
-                .map_err(|error| failed(&error))?,
-            None => tls.with_no_client_auth(),
-        };
-        tls.resumption = rustls::client::Resumption::disabled();
-        tls.enable_sni = false;
-        let name = ServerName::try_from("casemate").map_err(|error| failed(&error))?;
-        let mut tls = ClientConnection::new(Arc::new(tls), name).map_err(|error| failed(&error))?;
+        let (mut tls, verifier) = session(config).map_err(|error| failed(&error))?;
         socket.set_read_timeout(Some(left)).map_err(|error| failed(&error))?;
         socket.set_write_timeout(Some(left)).map_err(|error| failed(&error))?;
         let hello =
@@ -220,12 +175,7 @@ impl Link {
         deadline: Instant,
     ) -> Result<Vec<u8>, AttemptError> {
         let _asking = Asking::begin();
-        let waiter = Arc::new(Waiter {
-            thread: std::thread::current(),
-            done: AtomicBool::new(false),
-            reply: Mutex::new(None),
-            counted: AtomicBool::new(false),
-        });
+        let waiter = Arc::new(Waiter::new());
         lock(&self.waiters).insert(sequence, Arc::clone(&waiter));
         let mut queue = lock(&self.queue);
         let first = queue.is_empty();
@@ -440,7 +390,7 @@ impl Link {
         wanted.set(PollFlags::POLLOUT, self.unwritten.load(Ordering::Acquire));
         let pays = reading.found.count_ones() >= 4 || reading.skipped % 16 == 0;
         // Other threads, woken or about to be, need the cores more than one who looks.
-        let pays = pays && ASKING.load(Ordering::Relaxed) <= self.polls_among;
+        let pays = pays && asking() <= self.polls_among;
         if pays && !self.polling.is_zero() {
             let start = Instant::now();
             while start.elapsed() < self.polling {
