@@ -1,26 +1,26 @@
-//! The cluster as the daemon sees it: propose, confirm, status, shut down. Raft runs on threads of its own.
+//! The cluster as the daemon sees it: propose, confirm, serve other members, status, shut down. Raft runs on threads of its own.
 
-use std::collections::BTreeSet;
-use std::sync::Arc;
-use std::sync::mpsc::Sender;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use openraft::error::{InstallSnapshotError, RPCError, RaftError, Unreachable};
-use openraft::network::{RPCOption, RaftNetwork, RaftNetworkFactory};
-use openraft::raft::{
-    AppendEntriesRequest, AppendEntriesResponse, InstallSnapshotRequest, InstallSnapshotResponse,
-    VoteRequest, VoteResponse,
-};
-use openraft::{BasicNode, Raft, SnapshotPolicy};
+use openraft::error::{ClientWriteError, RaftError};
+use openraft::{Raft, SnapshotPolicy};
 use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 
 use crate::disk::Disk;
-use crate::log_storage::{Batch, LogStorage, TypeConfig};
+use crate::log_storage::{LogStorage, TypeConfig};
+use crate::member::{Member, Transport};
+use crate::network::Network;
+use crate::proposals::{PROPOSALS_MAX, Proposal, Proposer};
+use crate::reading::{Confirmed, Confirmer};
 use crate::replica::Replica;
+use crate::serving::Shared;
 use crate::state_machine::StateMachine;
+use crate::status::{MemberStatus, MembershipError, Status};
 use crate::store::{self, StoreError};
-use crate::writer::{self, Health, Job, WriteHealth};
+use crate::writer::{self, Health, WriteHealth};
 
 /// How a cluster runs.
 #[derive(Clone, Copy, Debug)]
@@ -69,50 +69,60 @@ pub enum ProposeError {
     NoLeader,
 }
 
-/// How the cluster is.
-#[derive(Clone, Copy, Debug)]
-pub struct Status {
-    /// Whether this HSM leads.
-    pub leads: bool,
-    /// Raft's term.
-    pub term: u64,
-    /// The index of the last entry in the log.
-    pub last_index: u64,
-    /// The index applied.
-    pub applied: u64,
-    /// Whether changes can be written.
-    pub write_health: WriteHealth,
-    /// How many times bytes were made durable since the start.
-    pub syncs: u64,
+/// How an HSM begins.
+#[derive(Clone, Debug)]
+pub enum Begin {
+    /// As the first one of a new cluster, by this command. What an attempt before left of that is removed: the caller says that nobody
+    /// was ever told of it.
+    Genesis {
+        /// The first command.
+        entry: Vec<u8>,
+        /// This HSM.
+        member: Member,
+    },
+    /// With what it has on its disk.
+    Existing,
+    /// As one that joins: with nothing, until the leader sends it what there is.
+    Joining,
 }
 
 /// Called once, with what became of a proposal.
 pub type Done = Box<dyn FnOnce(Result<Committed, ProposeError>) + Send>;
 
-struct Proposal {
-    entry: Vec<u8>,
-    done: Done,
-}
-
-/// Proposals that may wait: a second's worth of a fast disk.
-const PROPOSALS_MAX: usize = 8_192;
-
 /// A running replica.
 pub struct Cluster {
-    raft: Raft<TypeConfig>,
+    shared: Arc<Shared>,
     health: Arc<Health>,
     proposals: mpsc::Sender<Proposal>,
-    disk: Arc<dyn Disk>,
-    /// The end of the writer's thread, behind the runtime that feeds it.
-    writer: Option<(Sender<Job>, std::thread::JoinHandle<()>)>,
+    confirmations: mpsc::UnboundedSender<Confirmed>,
+    /// The writer's thread, behind the runtime that feeds it.
+    writer: Option<std::thread::JoinHandle<()>>,
     runtime: Option<tokio::runtime::Runtime>,
 }
 
+fn raft_error(error: &dyn std::fmt::Display) -> StoreError {
+    StoreError::Raft(error.to_string())
+}
+
+fn raft_config(config: &Config) -> Result<Arc<openraft::Config>, StoreError> {
+    let raft = openraft::Config {
+        cluster_name: "casemate".to_owned(),
+        heartbeat_interval: 100,
+        election_timeout_min: 300,
+        election_timeout_max: 600,
+        // Entries and pieces of snapshots have time-outs of their own; this one bounds a piece's.
+        install_snapshot_timeout: 30_000,
+        snapshot_policy: SnapshotPolicy::LogsSinceLast(config.snapshot_every),
+        max_in_snapshot_log_to_keep: config.kept_entries,
+        purge_batch_size: 1,
+        ..openraft::Config::default()
+    };
+    raft.validate().map(Arc::new).map_err(|error| raft_error(&error))
+}
+
 impl Cluster {
-    /// Opens the store, starts Raft, and returns when this HSM leads and every entry of its log is applied.
-    ///
-    /// With `genesis` an empty store becomes a cluster of one, whose first command it is. What an attempt before left of that is
-    /// removed: the caller says that nobody was ever told of it.
+    /// Opens the store and starts Raft. An HSM that is alone leads when this returns, and has applied every entry of its log; one of
+    /// several has applied what it knows to be committed.
     ///
     /// # Errors
     /// [`StoreError`].
@@ -120,56 +130,61 @@ impl Cluster {
         config: Config,
         disk: Arc<dyn Disk>,
         replica: R,
-        genesis: Option<Vec<u8>>,
+        begin: Begin,
+        transport: Arc<dyn Transport>,
     ) -> Result<Self, StoreError> {
-        if genesis.is_some() {
+        if matches!(begin, Begin::Genesis { .. }) {
             store::remove_unfinished(&disk)?;
         }
         let contents = store::open(&disk)?;
-        let state_machine =
+        let mut state_machine =
             StateMachine::open(Arc::clone(&disk), replica, contents.snapshot.clone())?;
-        let unreadable = state_machine.unreadable();
+        let (unreadable, applied) = (state_machine.unreadable(), state_machine.applied());
         let (jobs, health, handle) = writer::start(Arc::clone(&disk), &contents)?;
+        state_machine.wait_for_log(jobs.clone());
         let log = LogStorage::new(contents, jobs.clone());
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(2)
             .thread_name("casemate-raft")
-            .enable_time()
+            .enable_all()
             .build()?;
-        let raft_config = openraft::Config {
-            cluster_name: "casemate".to_owned(),
-            heartbeat_interval: 100,
-            election_timeout_min: 300,
-            election_timeout_max: 600,
-            snapshot_policy: SnapshotPolicy::LogsSinceLast(config.snapshot_every),
-            max_in_snapshot_log_to_keep: config.kept_entries,
-            purge_batch_size: 1,
-            ..openraft::Config::default()
-        };
-        let raft_config =
-            raft_config.validate().map_err(|error| StoreError::Raft(error.to_string()))?;
-        let (proposals, receiver) = mpsc::channel(PROPOSALS_MAX);
+        let network = Network { transport: Arc::clone(&transport), disk: Arc::clone(&disk) };
+        let raft_config = raft_config(&config)?;
         let raft = runtime.block_on(async {
-            let raft = Raft::new(config.node, Arc::new(raft_config), NoPeers, log, state_machine);
-            let raft = raft.await.map_err(|error| StoreError::Raft(error.to_string()))?;
-            become_leader(&raft, config.node, genesis.is_some()).await?;
+            let raft = Raft::new(config.node, raft_config, network, log, state_machine);
+            let raft = raft.await.map_err(|error| raft_error(&error))?;
+            start(&raft, config.node, &begin).await?;
             Ok::<_, StoreError>(raft)
         });
         let raft = raft.map_err(|error| match unreadable.get() {
             Some(index) => store::unreadable(&disk, *index),
             None => error,
         })?;
-        runtime.spawn(forward(raft.clone(), receiver, Arc::clone(&health)));
+        let (me, health_of_writer) = (config.node, Arc::clone(&health));
+        let (proposals, receiver) = mpsc::channel(PROPOSALS_MAX);
+        let proposer = Proposer {
+            me,
+            raft: raft.clone(),
+            transport: Arc::clone(&transport),
+            health: health_of_writer,
+            applied: applied.clone(),
+        };
+        runtime.spawn(proposer.run(receiver));
+        let (confirmations, asking) = mpsc::unbounded_channel();
+        let confirmer = Confirmer { me, raft: raft.clone(), transport, applied: applied.clone() };
+        runtime.spawn(confirmer.run(asking));
+        let receiver = Mutex::default();
+        let shared = Arc::new(Shared { node: me, raft, disk, jobs, applied, receiver });
         let cluster = Self {
-            raft,
+            shared,
             health,
             proposals,
-            disk,
-            writer: Some((jobs, handle)),
+            confirmations,
+            writer: Some(handle),
             runtime: Some(runtime),
         };
-        if let Some(genesis) = genesis {
-            cluster.propose_and_wait(genesis)?;
+        if let Begin::Genesis { entry, .. } = begin {
+            cluster.propose_and_wait(entry)?;
         }
         Ok(cluster)
     }
@@ -185,12 +200,12 @@ impl Cluster {
         );
         match receiver.recv() {
             Ok(Ok(())) => Ok(()),
-            Ok(Err(error)) => Err(StoreError::Raft(error.to_string())),
-            Err(error) => Err(StoreError::Raft(error.to_string())),
+            Ok(Err(error)) => Err(raft_error(&error)),
+            Err(error) => Err(raft_error(&error)),
         }
     }
 
-    /// Proposes an entry: `done` is called when it is on disk and applied, or refused. Never blocks.
+    /// Proposes an entry: `done` is called when it is on the disks of a majority and applied here, or refused. Never blocks.
     pub fn propose(&self, entry: Vec<u8>, done: Done) {
         match self.health.get() {
             WriteHealth::Ok => {}
@@ -206,30 +221,126 @@ impl Cluster {
         }
     }
 
-    /// Confirms that what is applied here is what the leader has committed: `done` is called when it is.
-    pub fn confirm(&self, done: Box<dyn FnOnce(Result<(), ProposeError>) + Send>) {
+    /// Confirms that what is applied here is what the leader has committed: `done` is called when it is. Never blocks.
+    pub fn confirm(&self, done: Confirmed) {
         // The one voter is its own majority: what it has applied is what is committed, also when its disk fails afterwards.
-        done(if self.status().leads { Ok(()) } else { Err(ProposeError::NoLeader) });
+        if self.is_alone() {
+            return done(if self.leads() { Ok(()) } else { Err(ProposeError::NoLeader) });
+        }
+        if let Err(mpsc::error::SendError(done)) = self.confirmations.send(done) {
+            done(Err(ProposeError::Stopping));
+        }
+    }
+
+    /// Waits until this HSM has applied an entry that a client has seen elsewhere: `done` is told whether it came in time. Never blocks.
+    pub fn wait_for(&self, index: u64, within: Duration, done: Box<dyn FnOnce(bool) + Send>) {
+        let Some(runtime) = &self.runtime else { return done(false) };
+        let mut applied = self.shared.applied.clone();
+        runtime.spawn(async move {
+            let reached = applied.wait_for(|applied| applied.index >= index);
+            done(matches!(tokio::time::timeout(within, reached).await, Ok(Ok(_))));
+        });
+    }
+
+    /// Answers what another member asks. The transport says which one it is, and that it is one.
+    pub fn serve(&self, request: Vec<u8>) -> impl Future<Output = Vec<u8>> + Send + use<> {
+        let shared = Arc::clone(&self.shared);
+        let handle = self.runtime.as_ref().map(|runtime| runtime.handle().clone());
+        async move {
+            let Some(handle) = handle else { return Vec::new() };
+            // On Raft's own threads: whoever carries messages may have others.
+            handle
+                .spawn(async move { shared.answer(&request).await.encode() })
+                .await
+                .unwrap_or_default()
+        }
+    }
+
+    /// Takes a member in: first it gets what there is, then it votes.
+    ///
+    /// # Errors
+    /// [`MembershipError`]; the membership is then as it was, or the member is there and does not vote yet.
+    pub fn add_voter(&self, node: u64, member: Member) -> Result<(), MembershipError> {
+        self.change(async |raft| {
+            raft.add_learner(node, member, true).await?;
+            let mut voters = voters(raft);
+            voters.insert(node);
+            raft.change_membership(voters, false).await
+        })
+    }
+
+    /// Takes a member out.
+    ///
+    /// # Errors
+    /// [`MembershipError`]; the membership is then as it was.
+    pub fn remove(&self, node: u64) -> Result<(), MembershipError> {
+        self.change(async |raft| {
+            let mut voters = voters(raft);
+            voters.remove(&node);
+            raft.change_membership(voters, false).await
+        })
+    }
+
+    fn change<F>(&self, change: F) -> Result<(), MembershipError>
+    where
+        F: AsyncFnOnce(
+            &Raft<TypeConfig>,
+        ) -> Result<
+            openraft::raft::ClientWriteResponse<TypeConfig>,
+            RaftError<u64, ClientWriteError<u64, Member>>,
+        >,
+    {
+        let Some(runtime) = &self.runtime else { return Err(MembershipError::NotLeader) };
+        match runtime.block_on(change(&self.shared.raft)) {
+            Ok(_) => Ok(()),
+            Err(RaftError::APIError(ClientWriteError::ForwardToLeader(_))) => {
+                Err(MembershipError::NotLeader)
+            }
+            Err(error) => Err(MembershipError::Refused(error.to_string())),
+        }
+    }
+
+    fn is_alone(&self) -> bool {
+        let metrics = self.shared.raft.metrics();
+        let metrics = metrics.borrow();
+        metrics.membership_config.membership().voter_ids().eq([self.shared.node])
+    }
+
+    fn leads(&self) -> bool {
+        self.shared.raft.metrics().borrow().current_leader == Some(self.shared.node)
     }
 
     /// Returns how the cluster is.
     #[must_use]
     pub fn status(&self) -> Status {
-        let metrics = self.raft.metrics();
+        let metrics = self.shared.raft.metrics();
         let metrics = metrics.borrow();
+        let voters: BTreeSet<u64> = metrics.membership_config.membership().voter_ids().collect();
+        let matched = |node: &u64| {
+            let replication = metrics.replication.as_ref()?;
+            Some(replication.get(node)?.map_or(0, |log_id| log_id.index))
+        };
+        let members = metrics.membership_config.nodes().map(|(node, member)| MemberStatus {
+            node: *node,
+            member: member.clone(),
+            voter: voters.contains(node),
+            matched: matched(node),
+        });
         Status {
             leads: metrics.current_leader == Some(metrics.id),
+            leader: metrics.current_leader,
+            members: members.collect(),
             term: metrics.current_term,
             last_index: metrics.last_log_index.unwrap_or(0),
             applied: metrics.last_applied.map_or(0, |id| id.index),
             write_health: self.health.get(),
-            syncs: self.disk.syncs(),
+            syncs: self.shared.disk.syncs(),
         }
     }
 
     /// Takes a snapshot now, in the background.
     pub fn snapshot_now(&self) {
-        let raft = self.raft.clone();
+        let raft = self.shared.raft.clone();
         if let Some(runtime) = &self.runtime {
             runtime.spawn(async move {
                 if let Err(error) = raft.trigger().snapshot().await {
@@ -246,7 +357,7 @@ impl Cluster {
 
     fn stop(&mut self) {
         if let Some(runtime) = self.runtime.take() {
-            let raft = self.raft.clone();
+            let raft = self.shared.raft.clone();
             runtime.block_on(async move {
                 if let Err(error) = raft.shutdown().await {
                     tracing::warn!(%error, "Raft did not stop cleanly");
@@ -264,132 +375,33 @@ impl Drop for Cluster {
     }
 }
 
-async fn become_leader(raft: &Raft<TypeConfig>, node: u64, create: bool) -> Result<(), StoreError> {
-    let failed = |error: &dyn std::fmt::Display| StoreError::Raft(error.to_string());
-    let initialized = raft.is_initialized().await.map_err(|error| failed(&error))?;
-    if !initialized {
-        if !create {
+fn voters(raft: &Raft<TypeConfig>) -> BTreeSet<u64> {
+    raft.metrics().borrow().membership_config.membership().voter_ids().collect()
+}
+
+const START_PATIENCE: Duration = Duration::from_secs(30);
+const REPLAY_PATIENCE: Duration = Duration::from_secs(300);
+
+async fn start(raft: &Raft<TypeConfig>, node: u64, begin: &Begin) -> Result<(), StoreError> {
+    let initialized = raft.is_initialized().await.map_err(|error| raft_error(&error))?;
+    match begin {
+        Begin::Joining => return Ok(()),
+        Begin::Existing if !initialized => {
             return Err(StoreError::Raft("the store is empty".to_owned()));
         }
-        raft.initialize(BTreeSet::from([node])).await.map_err(|error| failed(&error))?;
-    } else {
-        raft.trigger().elect().await.map_err(|error| failed(&error))?;
+        Begin::Existing if !voters(raft).iter().eq([&node]) => return Ok(()),
+        Begin::Existing => raft.trigger().elect().await.map_err(|error| raft_error(&error))?,
+        Begin::Genesis { member, .. } => {
+            let members = BTreeMap::from([(node, member.clone())]);
+            raft.initialize(members).await.map_err(|error| raft_error(&error))?;
+        }
     }
-    let wait = raft.wait(Some(Duration::from_secs(30)));
-    wait.current_leader(node, "the one voter leads").await.map_err(|error| failed(&error))?;
-    let last = raft.metrics().borrow().last_log_index;
-    let wait = raft.wait(Some(Duration::from_secs(300)));
-    wait.applied_index_at_least(last, "the log is applied")
+    let wait = raft.wait(Some(START_PATIENCE));
+    wait.current_leader(node, "the one voter leads")
         .await
-        .map_err(|error| failed(&error))?;
-    Ok(())
-}
-
-/// Commands that become one entry at most, and their bytes.
-const BATCH_COMMANDS_MAX: usize = 512;
-const BATCH_BYTES_MAX: usize = 1 << 20;
-
-/// Hands proposals to Raft in order: while one entry is being written, what comes in waits and becomes the next.
-///
-/// Nobody waits for a full disk without being told: those who are on their way then are answered at once.
-async fn forward(
-    raft: Raft<TypeConfig>,
-    mut proposals: mpsc::Receiver<Proposal>,
-    health: Arc<Health>,
-) {
-    while let Some(first) = proposals.recv().await {
-        let mut bytes = first.entry.len();
-        let mut batch = vec![first];
-        while batch.len() < BATCH_COMMANDS_MAX && bytes < BATCH_BYTES_MAX {
-            let Ok(next) = proposals.try_recv() else { break };
-            bytes = bytes.saturating_add(next.entry.len());
-            batch.push(next);
-        }
-        let (entries, waiting): (Vec<_>, Vec<_>) =
-            batch.into_iter().map(|proposal| (Arc::from(proposal.entry), proposal.done)).unzip();
-        let mut waiting = Some(waiting);
-        let mut written = std::pin::pin!(raft.client_write(Batch(entries)));
-        let written = loop {
-            if let Ok(written) = tokio::time::timeout(FULL_DISK_LOOK, &mut written).await {
-                break written;
-            }
-            if health.get() == WriteHealth::Full {
-                let queued = std::iter::from_fn(|| proposals.try_recv().ok());
-                let queued = queued.map(|proposal| proposal.done);
-                waiting
-                    .take()
-                    .into_iter()
-                    .flatten()
-                    .chain(queued)
-                    .for_each(|done| done(Err(ProposeError::DiskFull)));
-            }
-        };
-        finish(written, waiting.unwrap_or_default());
-    }
-}
-
-/// How often a write that takes long asks whether the disk is full.
-const FULL_DISK_LOOK: Duration = Duration::from_millis(100);
-
-type Written = Result<
-    openraft::raft::ClientWriteResponse<TypeConfig>,
-    RaftError<u64, openraft::error::ClientWriteError<u64, BasicNode>>,
->;
-
-fn finish(written: Written, waiting: Vec<Done>) {
-    let cause = match written {
-        Ok(written) => {
-            for (done, committed) in waiting.into_iter().zip(written.data.0) {
-                done(Ok(committed));
-            }
-            return;
-        }
-        Err(RaftError::APIError(_not_leader)) => ProposeError::NoLeader,
-        Err(RaftError::Fatal(_)) => ProposeError::DiskFailed,
-    };
-    waiting.into_iter().for_each(|done| done(Err(cause)));
-}
-
-/// The network of a cluster of one: nobody is there. Members bring another.
-struct NoPeers;
-
-impl RaftNetworkFactory<TypeConfig> for NoPeers {
-    type Network = Self;
-
-    async fn new_client(&mut self, _target: u64, _node: &BasicNode) -> Self {
-        Self
-    }
-}
-
-fn nobody<E: std::error::Error>() -> RPCError<u64, BasicNode, E> {
-    RPCError::Unreachable(Unreachable::new(&std::io::Error::from(std::io::ErrorKind::NotConnected)))
-}
-
-impl RaftNetwork<TypeConfig> for NoPeers {
-    async fn append_entries(
-        &mut self,
-        _request: AppendEntriesRequest<TypeConfig>,
-        _option: RPCOption,
-    ) -> Result<AppendEntriesResponse<u64>, RPCError<u64, BasicNode, RaftError<u64>>> {
-        Err(nobody())
-    }
-
-    async fn install_snapshot(
-        &mut self,
-        _request: InstallSnapshotRequest<TypeConfig>,
-        _option: RPCOption,
-    ) -> Result<
-        InstallSnapshotResponse<u64>,
-        RPCError<u64, BasicNode, RaftError<u64, InstallSnapshotError>>,
-    > {
-        Err(nobody())
-    }
-
-    async fn vote(
-        &mut self,
-        _request: VoteRequest<u64>,
-        _option: RPCOption,
-    ) -> Result<VoteResponse<u64>, RPCError<u64, BasicNode, RaftError<u64>>> {
-        Err(nobody())
-    }
+        .map_err(|error| raft_error(&error))?;
+    let last = raft.metrics().borrow().last_log_index;
+    let wait = raft.wait(Some(REPLAY_PATIENCE));
+    let applied = wait.applied_index_at_least(last, "the log is applied").await;
+    applied.map(drop).map_err(|error| raft_error(&error))
 }

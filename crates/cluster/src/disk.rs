@@ -23,6 +23,11 @@ pub trait Disk: Send + Sync + 'static {
     /// # Errors
     /// As the system reports it.
     fn read(&self, name: &str) -> io::Result<Vec<u8>>;
+    /// Reads at most so many bytes from an offset; says whether they reach the end of the file.
+    ///
+    /// # Errors
+    /// As the system reports it.
+    fn read_at(&self, name: &str, offset: u64, bytes_max: usize) -> io::Result<(Vec<u8>, bool)>;
     /// Adds bytes to the end of a file, which is made if it is not there. A failed append may leave a part of them.
     ///
     /// # Errors
@@ -139,6 +144,15 @@ impl Disk for RealDisk {
 
     fn read(&self, name: &str) -> io::Result<Vec<u8>> {
         std::fs::read(self.directory.join(name))
+    }
+
+    fn read_at(&self, name: &str, offset: u64, bytes_max: usize) -> io::Result<(Vec<u8>, bool)> {
+        let file = File::open(self.directory.join(name))?;
+        let length = file.metadata()?.len();
+        let left = usize::try_from(length.saturating_sub(offset)).unwrap_or(usize::MAX);
+        let mut bytes = vec![0; left.min(bytes_max)];
+        file.read_exact_at(&mut bytes, offset)?;
+        Ok((bytes, left <= bytes_max))
     }
 
     fn append(&self, name: &str, bytes: &[u8]) -> io::Result<()> {

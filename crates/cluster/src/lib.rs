@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! hsmd ──propose──▶ Cluster ──▶ openraft ──append──▶ log store ──▶ one writer thread ──▶ Disk
-//!                     ▲             │                               (one fsync for many)
+//!                     ▲          │      ▲  │                        (one fsync for many)
+//!                     │          ▼      └──┼─ serve ◀── Transport ◀── other members
 //!                     └── reply ── apply ──▶ Replica (the module's Applier)
 //! ```
 //!
@@ -18,15 +19,27 @@ pub mod disk;
 pub mod fuzzing;
 mod log_storage;
 mod mark;
+mod member;
+mod message;
+mod network;
+mod proposals;
+mod reading;
+mod receive;
 mod record;
 mod replica;
+mod serving;
 pub mod simulated_disk;
+mod snapshot_file;
 mod state_machine;
+mod status;
 mod store;
 pub mod testing;
 mod writer;
 
-pub use cluster::{Cluster, Committed, Config, Done, ProposeError, Status};
+pub use cluster::{Begin, Cluster, Committed, Config, Done, ProposeError};
+pub use member::{Alone, Later, Member, Transport, TransportError};
+pub use reading::Confirmed;
 pub use replica::{Chunks, Replica, ReplicaError, Snapshot};
+pub use status::{MemberStatus, MembershipError, Status};
 pub use store::{StoreError, has_log};
 pub use writer::WriteHealth;

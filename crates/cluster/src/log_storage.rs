@@ -1,7 +1,7 @@
 //! The log as openraft sees it: entries in memory, and a channel to the thread that makes them durable.
 
 use std::fmt::Debug;
-use std::io::{self, Cursor};
+use std::io;
 use std::ops::RangeBounds;
 use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -14,6 +14,8 @@ use openraft::{
 use serde::{Deserialize, Serialize};
 
 use crate::cluster::Committed;
+use crate::member::Member;
+use crate::state_machine::SnapshotFile;
 use crate::store::{Contents, Kind, encode};
 use crate::writer::Job;
 
@@ -22,6 +24,8 @@ openraft::declare_raft_types!(
     pub(crate) TypeConfig:
         D = Batch,
         R = Replies,
+        Node = Member,
+        SnapshotData = SnapshotFile,
 );
 
 /// Sealed commands that became one entry: openraft 0.9 waits for the disk entry by entry, so what waits together goes together.
@@ -50,7 +54,7 @@ pub(crate) type Entry = openraft::Entry<TypeConfig>;
 #[derive(Serialize, Deserialize)]
 enum Form {
     Blank,
-    Membership(Membership<u64, openraft::BasicNode>),
+    Membership(Membership<u64, Member>),
     Batch,
 }
 
@@ -171,6 +175,24 @@ impl RaftLogStorage<TypeConfig> for LogStorage {
         Ok(self.contents().vote)
     }
 
+    /// Kept for the next time that something is written: it costs no fsync, and after a crash it may be older than it was.
+    async fn save_committed(
+        &mut self,
+        committed: Option<LogId<u64>>,
+    ) -> Result<(), StorageError<u64>> {
+        let mut contents = self.contents();
+        contents.committed = committed;
+        contents.unwritten_committed = committed;
+        Ok(())
+    }
+
+    async fn read_committed(&mut self) -> Result<Option<LogId<u64>>, StorageError<u64>> {
+        let contents = self.contents();
+        let last = contents.entries.values().next_back().map(|entry| entry.log_id);
+        // What was cut off behind a crash was not committed, whatever is noted.
+        Ok(contents.committed.min(last.or(contents.purged)))
+    }
+
     async fn append<I>(
         &mut self,
         entries: I,
@@ -184,6 +206,10 @@ impl RaftLogStorage<TypeConfig> for LogStorage {
         let mut last_index = 0;
         {
             let mut contents = self.contents();
+            if let Some(committed) = contents.unwritten_committed.take() {
+                let bytes = encode(&committed).map_err(|error| storage_error(&error))?;
+                records.push((Kind::Committed, bytes));
+            }
             for entry in entries {
                 last_index = entry.log_id.index;
                 let bytes = encode_entry(&entry).map_err(|error| storage_error(&error))?;

@@ -205,6 +205,14 @@ impl Disk for SimulatedDisk {
         self.state().file(name).map(|file| file.live.clone())
     }
 
+    fn read_at(&self, name: &str, offset: u64, bytes_max: usize) -> io::Result<(Vec<u8>, bool)> {
+        let mut state = self.state();
+        let live = &state.file(name)?.live;
+        let offset = usize::try_from(offset).unwrap_or(usize::MAX);
+        let rest = live.get(offset..).ok_or(io::ErrorKind::UnexpectedEof)?;
+        Ok((rest.get(..bytes_max).unwrap_or(rest).to_vec(), rest.len() <= bytes_max))
+    }
+
     fn append(&self, name: &str, bytes: &[u8]) -> io::Result<()> {
         let mut state = self.state();
         let fits = state.room.map_or(bytes.len(), |room| room.min(bytes.len()));

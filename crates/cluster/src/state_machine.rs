@@ -1,35 +1,63 @@
 //! The state machine as openraft sees it: the replica, and its snapshots as files.
 
-use std::io::{self, Cursor};
+use std::io;
+use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
+use tokio::sync::watch;
+
 use openraft::storage::{RaftStateMachine, Snapshot};
 use openraft::{
-    AnyError, BasicNode, EntryPayload, ErrorSubject, ErrorVerb, LogId, OptionalSend,
-    RaftSnapshotBuilder, StorageError, StorageIOError, StoredMembership,
+    AnyError, EntryPayload, ErrorSubject, ErrorVerb, LogId, OptionalSend, RaftSnapshotBuilder,
+    StorageError, StorageIOError, StoredMembership,
 };
 
 use crate::cluster::Committed;
 use crate::disk::Disk;
 use crate::log_storage::{Batch, Entry, Replies, TypeConfig};
+use crate::member::Member;
 use crate::record::{self, Chain};
 use crate::replica::{Replica, ReplicaError, Snapshot as ReplicaSnapshot};
-use crate::store::{
-    Kind, Meta, SNAPSHOT_MAGIC, StoreError, UNFINISHED, encode, read_snapshot, snapshot_name,
-};
+use crate::snapshot_file::read_snapshot;
+use crate::store::{Kind, Meta, SNAPSHOT_MAGIC, StoreError, UNFINISHED, encode, snapshot_name};
 use crate::testing;
+use crate::writer::Job;
+
+/// A snapshot is a file of the disk.
+#[derive(Debug, Default)]
+pub(crate) struct SnapshotFile(pub(crate) String);
+
+impl SnapshotFile {
+    /// Its name.
+    pub(crate) fn name(&self) -> &str {
+        &self.0
+    }
+}
+
+/// How far entries are applied.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Applied {
+    /// In Raft's count, of batches.
+    pub(crate) log_id: Option<LogId<u64>>,
+    /// In the replica's count, of commands.
+    pub(crate) index: u64,
+}
 
 /// The replica with what Raft must know of it.
 pub(crate) struct StateMachine<R> {
     disk: Arc<dyn Disk>,
     replica: R,
     last: Option<LogId<u64>>,
-    membership: StoredMembership<u64, BasicNode>,
+    membership: StoredMembership<u64, Member>,
     /// The newest snapshot: its file and description.
     snapshot: Arc<Mutex<Option<(String, Meta)>>>,
     /// The entry that could not be read, if one could not.
     unreadable: Arc<OnceLock<u64>>,
+    /// Told after each batch.
+    applied: watch::Sender<Applied>,
+    /// What makes the log durable.
+    log: Option<Sender<Job>>,
 }
 
 fn error(verb: ErrorVerb, error: &(impl std::error::Error + 'static)) -> StorageError<u64> {
@@ -54,7 +82,22 @@ impl<R: Replica> StateMachine<R> {
         }
         let snapshot = Arc::new(Mutex::new(snapshot));
         let unreadable = Arc::default();
-        Ok(Self { disk, replica, last, membership, snapshot, unreadable })
+        let applied = watch::Sender::new(Applied { log_id: last, index: replica.index() });
+        Ok(Self { disk, replica, last, membership, snapshot, unreadable, applied, log: None })
+    }
+
+    /// From now on a snapshot waits for the log.
+    pub(crate) fn wait_for_log(&mut self, log: Sender<Job>) {
+        self.log = Some(log);
+    }
+
+    /// Returns where it is told how far entries are applied.
+    pub(crate) fn applied(&self) -> watch::Receiver<Applied> {
+        self.applied.subscribe()
+    }
+
+    fn tell(&self) {
+        self.applied.send_replace(Applied { log_id: self.last, index: self.replica.index() });
     }
 
     /// Returns where the first entry that could not be read is told.
@@ -89,6 +132,7 @@ pub(crate) struct Builder {
     chunks: ReplicaSnapshot,
     meta: Meta,
     snapshot: Arc<Mutex<Option<(String, Meta)>>>,
+    log: Option<Sender<Job>>,
 }
 
 /// How long to wait after a snapshot that could not be written; doubled each time.
@@ -112,6 +156,7 @@ impl Builder {
         record::write(&mut bytes, &mut chain, Kind::End as u8, &[]);
         self.disk.append(UNFINISHED, &bytes)?;
         self.disk.sync(UNFINISHED)?;
+        self.wait_for_log()?;
         testing::pass("snapshot-written");
         self.disk.rename(UNFINISHED, &name)?;
         self.disk.sync_directory()?;
@@ -120,6 +165,21 @@ impl Builder {
             tracing::warn!(%error, "an older snapshot could not be removed: the next one tries again");
         }
         Ok(name)
+    }
+
+    /// Sees to it that the log on this disk reaches as far as the snapshot: entries that a majority has are applied before they are durable
+    /// here, and a log that ends before its snapshot is taken for an older copy.
+    fn wait_for_log(&self) -> io::Result<()> {
+        let (Some(log), Some(last)) = (&self.log, self.meta.last_log_id) else { return Ok(()) };
+        let (sender, receiver) = channel();
+        let done = Box::new(move |written| {
+            // The receiver waits below.
+            let _told = sender.send(written).is_ok();
+        });
+        let records = vec![(Kind::Committed, encode(&last)?)];
+        let stopped = || io::Error::from(io::ErrorKind::BrokenPipe);
+        log.send(Job::Append { records, last_index: 0, done }).map_err(|_error| stopped())?;
+        receiver.recv().map_err(|_error| stopped())?
     }
 
     fn remove_older(&self, name: &str) -> io::Result<()> {
@@ -153,8 +213,8 @@ impl RaftSnapshotBuilder<TypeConfig> for Builder {
             pause = pause.saturating_mul(2).min(LONGEST_PAUSE);
         };
         *self.snapshot.lock().unwrap_or_else(PoisonError::into_inner) =
-            Some((name, self.meta.clone()));
-        Ok(Snapshot { meta: self.meta.clone(), snapshot: Box::new(Cursor::new(Vec::new())) })
+            Some((name.clone(), self.meta.clone()));
+        Ok(Snapshot { meta: self.meta.clone(), snapshot: Box::new(SnapshotFile(name)) })
     }
 }
 
@@ -163,7 +223,7 @@ impl<R: Replica + Sync> RaftStateMachine<TypeConfig> for StateMachine<R> {
 
     async fn applied_state(
         &mut self,
-    ) -> Result<(Option<LogId<u64>>, StoredMembership<u64, BasicNode>), StorageError<u64>> {
+    ) -> Result<(Option<LogId<u64>>, StoredMembership<u64, Member>), StorageError<u64>> {
         Ok((self.last, self.membership.clone()))
     }
 
@@ -194,6 +254,7 @@ impl<R: Replica + Sync> RaftStateMachine<TypeConfig> for StateMachine<R> {
             });
         }
         self.replica.publish();
+        self.tell();
         Ok(replies)
     }
 
@@ -209,30 +270,36 @@ impl<R: Replica + Sync> RaftStateMachine<TypeConfig> for StateMachine<R> {
             chunks: self.replica.snapshot(),
             meta,
             snapshot: Arc::clone(&self.snapshot),
+            log: self.log.clone(),
         }
     }
 
-    async fn begin_receiving_snapshot(
-        &mut self,
-    ) -> Result<Box<Cursor<Vec<u8>>>, StorageError<u64>> {
-        Ok(Box::new(Cursor::new(Vec::new())))
+    async fn begin_receiving_snapshot(&mut self) -> Result<Box<SnapshotFile>, StorageError<u64>> {
+        // Pieces of a snapshot are received by ours (`receive.rs`), not by openraft.
+        Ok(Box::default())
     }
 
     async fn install_snapshot(
         &mut self,
-        _meta: &Meta,
-        _snapshot: Box<Cursor<Vec<u8>>>,
+        meta: &Meta,
+        snapshot: Box<SnapshotFile>,
     ) -> Result<(), StorageError<u64>> {
-        // A cluster of one receives no snapshot: this comes with members.
-        let refused = io::Error::from(io::ErrorKind::Unsupported);
-        Err(error(ErrorVerb::Write, &refused))
+        let SnapshotFile(name) = *snapshot;
+        install(&self.disk, &name, &mut self.replica)
+            .map_err(|damaged| error(ErrorVerb::Read, &damaged))?;
+        self.last = meta.last_log_id;
+        self.membership = meta.last_membership.clone();
+        *self.snapshot.lock().unwrap_or_else(PoisonError::into_inner) = Some((name, meta.clone()));
+        self.replica.publish();
+        self.tell();
+        Ok(())
     }
 
     async fn get_current_snapshot(
         &mut self,
     ) -> Result<Option<Snapshot<TypeConfig>>, StorageError<u64>> {
         let snapshot = self.snapshot.lock().unwrap_or_else(PoisonError::into_inner);
-        let meta = snapshot.as_ref().map(|(_, meta)| meta.clone());
-        Ok(meta.map(|meta| Snapshot { meta, snapshot: Box::new(Cursor::new(Vec::new())) }))
+        let snapshot = snapshot.clone();
+        Ok(snapshot.map(|(name, meta)| Snapshot { meta, snapshot: Box::new(SnapshotFile(name)) }))
     }
 }

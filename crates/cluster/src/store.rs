@@ -19,11 +19,15 @@ use serde::{Deserialize, Serialize};
 use crate::disk::Disk;
 use crate::log_storage::Entry;
 use crate::mark::{self, Mark};
+use crate::member::Member;
 use crate::record::{self, Chain, Check, FILE_HEADER, Found, VERSION};
+use crate::snapshot_file::read_snapshot_meta;
 
 pub(crate) const SEGMENT_MAGIC: &[u8; 8] = b"CSMTLOG\n";
 pub(crate) const SNAPSHOT_MAGIC: &[u8; 8] = b"CSMTSNP\n";
 pub(crate) const UNFINISHED: &str = "snapshot-unfinished";
+/// A snapshot that is coming from another member.
+pub(crate) const RECEIVING: &str = "snapshot-receiving";
 
 /// Why the store cannot be opened.
 #[derive(Debug, thiserror::Error)]
@@ -91,15 +95,25 @@ pub(crate) enum Kind {
     Chunk = 6,
     /// Last record of a snapshot.
     End = 7,
+    /// A snapshot up to this entry came from another member, and is put in place next: the log may end before it.
+    Received = 8,
+    /// Entries up to this one were committed.
+    Committed = 9,
 }
 
-pub(crate) type Meta = SnapshotMeta<u64, openraft::BasicNode>;
+pub(crate) type Meta = SnapshotMeta<u64, Member>;
 
 /// What a store holds.
 #[derive(Default)]
 pub(crate) struct Contents {
     pub(crate) vote: Option<Vote<u64>>,
     pub(crate) purged: Option<LogId<u64>>,
+    /// The last snapshot that came from another member.
+    pub(crate) received: Option<LogId<u64>>,
+    /// The last entry that is known to be committed.
+    pub(crate) committed: Option<LogId<u64>>,
+    /// The same, as long as it is not written.
+    pub(crate) unwritten_committed: Option<LogId<u64>>,
     pub(crate) entries: BTreeMap<u64, Entry>,
     /// The newest whole snapshot.
     pub(crate) snapshot: Option<(String, Meta)>,
@@ -125,16 +139,16 @@ pub(crate) fn snapshot_name(index: u64) -> String {
     format!("snapshot-{index:016x}")
 }
 
-fn number_of(name: &str, prefix: &str) -> Option<u64> {
+pub(crate) fn number_of(name: &str, prefix: &str) -> Option<u64> {
     u64::from_str_radix(name.strip_prefix(prefix)?, 16).ok()
 }
 
-fn damaged(file: &str, offset: usize) -> StoreError {
+pub(crate) fn damaged(file: &str, offset: usize) -> StoreError {
     StoreError::Damaged { file: file.to_owned(), offset: u64::try_from(offset).unwrap_or(u64::MAX) }
 }
 
 /// Checks the header of a file; returns the check of the last record of the file before it.
-fn check_header(
+pub(crate) fn check_header(
     name: &str,
     bytes: &[u8],
     magic: &[u8; 8],
@@ -156,7 +170,7 @@ fn check_header(
     rest.first_chunk::<8>().copied().ok_or_else(|| damaged(name, 20))
 }
 
-fn decode<'a, T: Deserialize<'a>>(
+pub(crate) fn decode<'a, T: Deserialize<'a>>(
     name: &str,
     offset: usize,
     bytes: &'a [u8],
@@ -214,10 +228,21 @@ pub(crate) fn open(disk: &Arc<dyn Disk>) -> Result<Contents, StoreError> {
     if contents.segment != mark.segment {
         return Err(StoreError::Missing { file: segment_name(mark.segment) });
     }
+    begin_behind_received(&mut contents);
     check_whole(&contents, &segments)?;
     tidy(disk, &names, mark.segment)?;
     repair(disk, &mut contents)?;
     Ok(contents)
+}
+
+/// A snapshot that came from another member takes the place of a log that ends before it; a crash may have come in between.
+fn begin_behind_received(contents: &mut Contents) {
+    let covered = contents.snapshot.as_ref().and_then(|(_, meta)| meta.last_log_id);
+    let last = contents.entries.values().next_back().map(|entry| entry.log_id);
+    if covered.is_some() && covered == contents.received && covered > last.or(contents.purged) {
+        contents.entries.clear();
+        contents.purged = covered;
+    }
 }
 
 /// Whether the entries begin where they must, and reach as far as they must.
@@ -257,7 +282,7 @@ fn tidy(disk: &Arc<dyn Disk>, names: &[String], newest: u64) -> Result<(), Store
             return Err(damaged(mark::FILE, 0));
         }
     }
-    let unfinished = names.iter().filter(|name| *name == UNFINISHED);
+    let unfinished = names.iter().filter(|name| *name == UNFINISHED || *name == RECEIVING);
     let mut removed = false;
     for name in names.iter().filter(unknown).chain(unfinished) {
         tracing::warn!(file = name, "removed a file that was begun and never used");
@@ -438,53 +463,12 @@ fn replay(
         let next = purged.index.checked_add(1).ok_or_else(|| damaged(name, at))?;
         contents.entries = contents.entries.split_off(&next);
         contents.purged = contents.purged.max(Some(purged));
+    } else if kind == Kind::Received as u8 {
+        contents.received = Some(decode(name, at, payload)?);
+    } else if kind == Kind::Committed as u8 {
+        contents.committed = Some(decode(name, at, payload)?);
     } else {
         return Err(damaged(name, at));
     }
     Ok(0)
-}
-
-fn read_snapshot_meta(disk: &Arc<dyn Disk>, name: &str) -> Result<Meta, StoreError> {
-    let mut meta = None;
-    read_snapshot(disk, name, |found, _| {
-        meta = Some(found.clone());
-    })?;
-    meta.ok_or_else(|| damaged(name, FILE_HEADER))
-}
-
-/// Reads a snapshot whole: calls `take` with its description and all its chunks.
-pub(crate) fn read_snapshot(
-    disk: &Arc<dyn Disk>,
-    name: &str,
-    mut take: impl FnMut(&Meta, Vec<Vec<u8>>),
-) -> Result<(), StoreError> {
-    let bytes = disk.read(name)?;
-    let number = number_of(name, "snapshot-").unwrap_or(0);
-    check_header(name, &bytes, SNAPSHOT_MAGIC, number)?;
-    let mut chain = Chain::behind(bytes.get(..FILE_HEADER).unwrap_or_default());
-    let mut at = FILE_HEADER;
-    let mut meta: Option<Meta> = None;
-    let mut chunks = Vec::new();
-    loop {
-        let Found::Whole(record) = record::read(&bytes, at, &chain) else {
-            return Err(damaged(name, at));
-        };
-        chain.pass(&record);
-        match &meta {
-            None if record.kind == Kind::Meta as u8 => {
-                let found: Meta = decode(name, at, record.payload)?;
-                if found.last_log_id.map_or(0, |id| id.index) != number {
-                    return Err(damaged(name, at));
-                }
-                meta = Some(found);
-            }
-            Some(_) if record.kind == Kind::Chunk as u8 => chunks.push(record.payload.to_vec()),
-            Some(meta) if record.kind == Kind::End as u8 && record.end == bytes.len() => {
-                take(meta, chunks);
-                return Ok(());
-            }
-            _ => return Err(damaged(name, at)),
-        }
-        at = record.end;
-    }
 }

@@ -43,6 +43,8 @@ pub(crate) enum Job {
     Append { records: Vec<(Kind, Vec<u8>)>, last_index: u64, done: Done },
     /// A new vote.
     Vote { vote: Vote<u64>, done: Done },
+    /// A snapshot up to this entry is about to be put in place: the log may begin behind it.
+    Received { log_id: LogId<u64>, done: Done },
     /// Entries up to this one are covered by a snapshot: older segments go.
     Purge { purged: LogId<u64> },
 }
@@ -82,6 +84,8 @@ struct Writer {
     segments: BTreeMap<u64, u64>,
     vote: Option<Vote<u64>>,
     purged: Option<LogId<u64>>,
+    /// A snapshot of another member that the log may have to begin behind.
+    received: Option<LogId<u64>>,
 }
 
 /// Starts the thread behind the contents that were read.
@@ -104,6 +108,7 @@ pub(crate) fn start(
         segments: contents.segments.clone(),
         vote: contents.vote,
         purged: contents.purged,
+        received: contents.received,
     };
     if contents.segment == 0 {
         writer.begin_segment()?;
@@ -132,6 +137,9 @@ impl Writer {
         }
         if let Some(purged) = &self.purged {
             record::write(&mut bytes, &mut chain, Kind::Purge as u8, &encode(purged)?);
+        }
+        if let Some(received) = self.received.filter(|received| Some(*received) > self.purged) {
+            record::write(&mut bytes, &mut chain, Kind::Received as u8, &encode(&received)?);
         }
         if self.disk.list()?.contains(&name) {
             // An attempt that failed left it.
@@ -166,6 +174,14 @@ impl Writer {
         let before = self.chain;
         for job in batch {
             match job {
+                Job::Received { log_id, done } => match encode(&log_id) {
+                    Ok(payload) => {
+                        record::write(&mut bytes, &mut self.chain, Kind::Received as u8, &payload);
+                        self.received = Some(log_id);
+                        waiting.push(done);
+                    }
+                    Err(error) => done(Err(error)),
+                },
                 Job::Append { records, last_index, done } => {
                     for (kind, payload) in records {
                         record::write(&mut bytes, &mut self.chain, kind as u8, &payload);

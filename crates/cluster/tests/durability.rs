@@ -9,7 +9,9 @@ use std::time::{Duration, Instant};
 
 use casemate_cluster::disk::{Disk, RealDisk};
 use casemate_cluster::simulated_disk::SimulatedDisk;
-use casemate_cluster::{Cluster, Config, ProposeError, StoreError, WriteHealth};
+use casemate_cluster::{
+    Alone, Begin, Cluster, Config, Member, ProposeError, StoreError, WriteHealth,
+};
 
 mod names;
 
@@ -394,8 +396,9 @@ fn a_failed_fsync_acknowledges_nothing() {
 fn many_writers_share_an_fsync() {
     let directory = tempfile::tempdir().unwrap();
     let disk: Arc<dyn Disk> = Arc::new(RealDisk::open(directory.path()).unwrap());
-    let genesis = Some(b"genesis".to_vec());
-    let cluster = Cluster::open(Config::default(), disk, Names::default(), genesis).unwrap();
+    let begin = Begin::Genesis { entry: b"genesis".to_vec(), member: Member::default() };
+    let alone = Arc::new(Alone);
+    let cluster = Cluster::open(Config::default(), disk, Names::default(), begin, alone).unwrap();
     let before = cluster.status().syncs;
     let (sender, receiver) = channel();
     for number in 0..2_000 {

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use casemate_cluster::disk::{Disk, RealDisk};
-use casemate_cluster::{Cluster, Config, StoreError};
+use casemate_cluster::{Alone, Begin, Cluster, Config, Member, StoreError};
 use casemate_hsm::{Applier, Reader, Secrets, Settings, SystemEntropy, ThisHsm};
 use casemate_protocol::identity::HsmId;
 use nix::sys::signal::{SigSet, Signal};
@@ -120,7 +120,9 @@ pub(crate) fn run(configuration: &Configuration) -> Result<(), StartError> {
         ..Config::default()
     };
     let is_new = genesis.is_some();
-    let cluster = Cluster::open(config, disk, applier, genesis)?;
+    let begin = genesis
+        .map_or(Begin::Existing, |entry| Begin::Genesis { entry, member: Member::default() });
+    let cluster = Cluster::open(config, disk, applier, begin, Arc::new(Alone))?;
     if is_new {
         provider.created()?;
     }

@@ -6,7 +6,9 @@ use std::io;
 use std::sync::{Arc, Mutex};
 
 use casemate_cluster::simulated_disk::SimulatedDisk;
-use casemate_cluster::{Cluster, Config, Replica, ReplicaError, Snapshot, StoreError};
+use casemate_cluster::{
+    Alone, Begin, Cluster, Config, Member, Replica, ReplicaError, Snapshot, StoreError,
+};
 
 /// A set of entries: the simplest state that shows what was applied.
 #[derive(Clone, Default)]
@@ -54,8 +56,13 @@ impl Replica for Names {
 pub(crate) fn open(disk: &SimulatedDisk, create: bool) -> Result<(Cluster, Names), StoreError> {
     let names = Names::default();
     let config = Config { snapshot_every: 12, kept_entries: 8, ..Config::default() };
-    let genesis = create.then(|| b"genesis".to_vec());
-    let cluster = Cluster::open(config, Arc::new(disk.clone()), names.clone(), genesis)?;
+    let begin = if create {
+        Begin::Genesis { entry: b"genesis".to_vec(), member: Member::default() }
+    } else {
+        Begin::Existing
+    };
+    let disk = Arc::new(disk.clone());
+    let cluster = Cluster::open(config, disk, names.clone(), begin, Arc::new(Alone))?;
     Ok((cluster, names))
 }
 
