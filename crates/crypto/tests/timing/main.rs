@@ -111,7 +111,15 @@ fn compare_with(
         let inputs = inputs(&key, wrong);
         let prepare =
             |class: bool, round: usize| inputs[usize::from(class)][round % PER_CLASS].clone();
-        let verdict = compare(measurements, prepare, |input| (operation(&key, &input), input));
+        let measure = || compare(measurements, prepare, |input| (operation(&key, &input), input));
+        let mut verdict = measure();
+        // A busy machine may hide what is planted, not show what is not there: the control may look again.
+        for _ in 0..if leaks { 4 } else { 0 } {
+            if matches!(verdict, Verdict::Leak(_)) {
+                break;
+            }
+            verdict = measure();
+        }
         println!("{what}, {wrong:?}: {verdict:?}");
         assert_eq!(matches!(verdict, Verdict::Leak(_)), leaks, "{what}, {wrong:?}: {verdict:?}");
     }
