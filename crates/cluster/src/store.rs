@@ -9,7 +9,7 @@
 //! and is whole is kept, and written once more, because an fsync may have failed for it. All else that is not as it should
 //! be is damage: nothing is changed, and the error names the file and the byte.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::sync::Arc;
 
@@ -108,8 +108,9 @@ pub(crate) type Meta = SnapshotMeta<u64, Member>;
 pub(crate) struct Contents {
     pub(crate) vote: Option<Vote<u64>>,
     pub(crate) purged: Option<LogId<u64>>,
-    /// The last snapshot that came from another member.
-    pub(crate) received: Option<LogId<u64>>,
+    /// Snapshots that came from other members, as far as the log does not begin behind them: one may be in its place while the next
+    /// comes.
+    pub(crate) received: BTreeSet<LogId<u64>>,
     /// The last entry that is known to be committed.
     pub(crate) committed: Option<LogId<u64>>,
     /// The same, as long as it is not written.
@@ -239,7 +240,8 @@ pub(crate) fn open(disk: &Arc<dyn Disk>) -> Result<Contents, StoreError> {
 fn begin_behind_received(contents: &mut Contents) {
     let covered = contents.snapshot.as_ref().and_then(|(_, meta)| meta.last_log_id);
     let last = contents.entries.values().next_back().map(|entry| entry.log_id);
-    if covered.is_some() && covered == contents.received && covered > last.or(contents.purged) {
+    let received = covered.is_some_and(|covered| contents.received.contains(&covered));
+    if received && covered > last.or(contents.purged) {
         contents.entries.clear();
         contents.purged = covered;
     }
@@ -464,7 +466,7 @@ fn replay(
         contents.entries = contents.entries.split_off(&next);
         contents.purged = contents.purged.max(Some(purged));
     } else if kind == Kind::Received as u8 {
-        contents.received = Some(decode(name, at, payload)?);
+        contents.received.insert(decode(name, at, payload)?);
     } else if kind == Kind::Committed as u8 {
         contents.committed = Some(decode(name, at, payload)?);
     } else {

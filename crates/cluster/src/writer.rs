@@ -4,7 +4,7 @@
 //! ([`WriteHealth::Full`]), and tries again until there is room. After a failed fsync nobody knows what is on
 //! the disk: writes are refused for good ([`WriteHealth::Failed`]), and the keys go on being used from memory.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
@@ -84,8 +84,8 @@ struct Writer {
     segments: BTreeMap<u64, u64>,
     vote: Option<Vote<u64>>,
     purged: Option<LogId<u64>>,
-    /// A snapshot of another member that the log may have to begin behind.
-    received: Option<LogId<u64>>,
+    /// Snapshots of other members that the log may have to begin behind.
+    received: BTreeSet<LogId<u64>>,
 }
 
 /// Starts the thread behind the contents that were read.
@@ -108,7 +108,7 @@ pub(crate) fn start(
         segments: contents.segments.clone(),
         vote: contents.vote,
         purged: contents.purged,
-        received: contents.received,
+        received: contents.received.clone(),
     };
     if contents.segment == 0 {
         writer.begin_segment()?;
@@ -138,8 +138,8 @@ impl Writer {
         if let Some(purged) = &self.purged {
             record::write(&mut bytes, &mut chain, Kind::Purge as u8, &encode(purged)?);
         }
-        if let Some(received) = self.received.filter(|received| Some(*received) > self.purged) {
-            record::write(&mut bytes, &mut chain, Kind::Received as u8, &encode(&received)?);
+        for received in &self.received {
+            record::write(&mut bytes, &mut chain, Kind::Received as u8, &encode(received)?);
         }
         if self.disk.list()?.contains(&name) {
             // An attempt that failed left it.
@@ -177,7 +177,7 @@ impl Writer {
                 Job::Received { log_id, done } => match encode(&log_id) {
                     Ok(payload) => {
                         record::write(&mut bytes, &mut self.chain, Kind::Received as u8, &payload);
-                        self.received = Some(log_id);
+                        self.received.insert(log_id);
                         waiting.push(done);
                     }
                     Err(error) => done(Err(error)),
@@ -197,7 +197,16 @@ impl Writer {
                     }
                     Err(error) => done(Err(error)),
                 },
-                Job::Purge { purged } => purge = Some(purged),
+                // In its place among the others: behind a snapshot that was received, entries follow that do not follow what was before.
+                Job::Purge { purged } => match encode(&purged) {
+                    Ok(payload) => {
+                        record::write(&mut bytes, &mut self.chain, Kind::Purge as u8, &payload);
+                        self.purged = self.purged.max(Some(purged));
+                        self.received.retain(|received| *received > purged);
+                        purge = Some(purged);
+                    }
+                    Err(error) => tracing::warn!(%error, "entries stay that a snapshot covers"),
+                },
             }
         }
         if !bytes.is_empty() {
@@ -222,7 +231,8 @@ impl Writer {
         let entry = self.segments.entry(self.segment).or_default();
         *entry = (*entry).max(highest);
         if let Some(purged) = purge
-            && let Err(error) = self.purge(purged)
+            && self.health.get() != WriteHealth::Failed
+            && let Err(error) = self.remove_covered(purged)
         {
             // What is covered by a snapshot may stay: the next purge tries again.
             tracing::warn!(%error, "old segments could not be removed");
@@ -294,21 +304,13 @@ impl Writer {
         error
     }
 
-    fn purge(&mut self, purged: LogId<u64>) -> io::Result<()> {
-        self.purged = self.purged.max(Some(purged));
+    /// Removes segments that a snapshot covers whole; the log says so already.
+    fn remove_covered(&mut self, purged: LogId<u64>) -> io::Result<()> {
         if self.length > u64::try_from(SEGMENT_BYTES).unwrap_or(u64::MAX)
             || self.segments.len() == 1
         {
             let begun = self.begin_segment();
             begun.map_err(|error| if is_full(&error) { error } else { self.failed(error) })?;
-        } else {
-            let before = self.chain;
-            let mut bytes = Vec::new();
-            record::write(&mut bytes, &mut self.chain, Kind::Purge as u8, &encode(&purged)?);
-            if let Err(error) = self.make_durable(&bytes) {
-                self.chain = before;
-                return Err(error);
-            }
         }
         let current = self.segment;
         let covered =

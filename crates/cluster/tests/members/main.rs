@@ -284,7 +284,7 @@ fn a_new_member_catches_up_by_snapshot_and_keeps_it() {
 #[test]
 fn a_power_loss_while_a_snapshot_comes_leaves_a_store_that_opens() {
     let mut opened = 0;
-    for round in 0..6 {
+    for round in 0..12 {
         let mut bench = Bench::with(3, 12);
         let away = bench.follower();
         bench.kill(away);
