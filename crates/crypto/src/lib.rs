@@ -15,6 +15,7 @@ pub mod ed25519;
 mod error;
 mod ffi;
 pub mod hmac;
+pub mod hybrid;
 pub mod kdf;
 mod keys;
 pub mod ml_dsa;
