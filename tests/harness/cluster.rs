@@ -86,7 +86,10 @@ impl Cluster {
     /// [`TestError`].
     pub fn up(&self, arguments: &[&str]) -> Result<String, TestError> {
         let number = self.network.number().to_string();
-        let mut all = vec!["up", "--hsms", "1", "--network", &number];
+        let mut all = vec!["up", "--network", &number];
+        if !arguments.contains(&"--hsms") {
+            all.extend(["--hsms", "1"]);
+        }
         all.extend(["--admin-password", ADMIN_PASSWORD, "--user-password", USER_PASSWORD]);
         all.extend(arguments);
         self.dev(&all)

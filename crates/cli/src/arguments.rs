@@ -84,8 +84,8 @@ pub(crate) enum Dev {
 pub(crate) struct Up {
     #[command(flatten)]
     pub(crate) directory: DevDirectory,
-    /// How many HSMs (this version: 1)
-    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=1))]
+    /// How many HSMs a new cluster has, each in a zone of its own
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=28))]
     pub(crate) hsms: u8,
     /// The second number of the addresses 127.M.Z.1, so that clusters run side by side
     #[arg(long, env = "CASEMATE_NETWORK", default_value_t = 0)]
@@ -120,6 +120,29 @@ pub(crate) enum Cluster {
     },
     /// Set the first admin's password
     Activate(Activate),
+    /// Show the HSMs that wait to be let in
+    ListJoining,
+    /// Let an HSM in
+    AddHsm(AddHsm),
+    /// Take an HSM out, for ever
+    RemoveHsm {
+        /// The HSM, hsm-…
+        #[arg(long)]
+        hsm: String,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct AddHsm {
+    /// The HSM, hsm-…, as `list-joining` shows it
+    #[arg(long)]
+    pub(crate) hsm: String,
+    /// The private key that signs the admission: of the customer's CA, or of a certificate that it issued, PEM
+    #[arg(long)]
+    pub(crate) admission_key: PathBuf,
+    /// Its certificate, PEM
+    #[arg(long)]
+    pub(crate) admission_cert: PathBuf,
 }
 
 #[derive(Debug, Args)]

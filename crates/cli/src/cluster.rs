@@ -15,6 +15,7 @@ use x509_parser::prelude::FromDer as _;
 use crate::arguments::{Activate, Cluster, Initialize};
 use crate::credentials::new_password;
 use crate::error::{CliError, read, write};
+use crate::members;
 use crate::output::Output;
 
 /// Runs a command of the group.
@@ -32,6 +33,9 @@ pub(crate) fn run(command: Cluster, wanted: Option<&str>, output: &Output) -> Re
             Ok(())
         }
         Cluster::Activate(arguments) => activate(&arguments, output),
+        Cluster::ListJoining => members::list(output),
+        Cluster::AddHsm(arguments) => members::add_hsm(&arguments, output),
+        Cluster::RemoveHsm { hsm } => members::remove_hsm(&hsm, output),
     }
 }
 
@@ -72,11 +76,15 @@ fn status(output: &Output) -> Result<(), CliError> {
         let name = id(&hsm.hsm, HsmId::from_bytes).map_or_else(String::new, |id| id.to_string());
         let _written = write!(
             text,
-            "\n{name}  {}  zone {}  {}  {}",
-            hsm.address, hsm.zone, hsm.version, hsm.health
+            "\n{name}  {}  zone {}  {}  {}{}",
+            hsm.address,
+            hsm.zone,
+            hsm.version,
+            hsm.health,
+            if hsm.leader { "  leader" } else { "" }
         )
         .is_ok();
-        hsms.push(json!({ "hsm-id": name, "address": hsm.address, "zone": hsm.zone, "version": hsm.version, "health": hsm.health, "leader": hsm.leader }));
+        hsms.push(json!({ "hsm-id": name, "address": hsm.address, "zone": hsm.zone, "version": hsm.version, "health": hsm.health, "leader": hsm.leader, "node": hsm.node, "peer-address": hsm.peer_address }));
     }
     for warning in &status.warnings {
         let _written = write!(text, "\nwarning: {warning}").is_ok();

@@ -15,6 +15,7 @@ mod crypto;
 mod dev;
 mod error;
 mod key;
+mod members;
 mod output;
 mod user;
 
@@ -67,7 +68,13 @@ fn run(arguments: Arguments, output: &Output) -> Result<(), CliError> {
 /// Whether a command uses the client configuration.
 const fn asks_the_cluster(group: &Group) -> bool {
     match group {
-        Group::Cluster(Cluster::Status | Cluster::Activate(_))
+        Group::Cluster(
+            Cluster::Status
+            | Cluster::Activate(_)
+            | Cluster::ListJoining
+            | Cluster::AddHsm(_)
+            | Cluster::RemoveHsm { .. },
+        )
         | Group::Login(_)
         | Group::User(_)
         | Group::Key(_)

@@ -242,6 +242,13 @@ impl Cluster {
         });
     }
 
+    /// Runs something on Raft's threads: what carries its messages belongs there.
+    pub fn spawn(&self, future: impl Future<Output = ()> + Send + 'static) {
+        if let Some(runtime) = &self.runtime {
+            runtime.spawn(future);
+        }
+    }
+
     /// Answers what another member asks. The transport says which one it is, and that it is one.
     pub fn serve(&self, request: Vec<u8>) -> impl Future<Output = Vec<u8>> + Send + use<> {
         let shared = Arc::clone(&self.shared);

@@ -23,7 +23,7 @@ use crate::reader::Shared;
 use crate::sealing::{Purpose, SealError};
 use crate::state::State;
 
-const SNAPSHOT_DOMAIN: &str = "casemate/snapshot/v1";
+const SNAPSHOT_DOMAIN: &str = "casemate/snapshot/v2";
 const CHUNK_DOMAIN: &str = "casemate/snapshot-chunk/v1";
 
 /// Why a snapshot cannot be installed.
@@ -139,6 +139,10 @@ impl Applier {
         match change {
             Change::Lifecycle(change) => change.apply(&mut self.state, &self.shared.keyring()),
             Change::User(change) => change.apply(&mut self.state, author),
+            Change::Member(change) => {
+                let incarnation = self.shared.secrets().incarnation();
+                change.apply(&mut self.state, author, incarnation)
+            }
             Change::LogOut { log_in, until } => {
                 let author = author.ok_or(Error::LogInRequired)?;
                 permits(Asker::from(Some(author.role)), Action::LogOut)?;

@@ -11,6 +11,7 @@ use casemate_protocol::identity::{CommandId, Epoch, HsmId, LogInId, UserId};
 
 use crate::entropy::Time;
 use crate::lifecycle::LifecycleChange;
+use crate::members::MemberChange;
 use crate::objects::ObjectCommand;
 use crate::sealing::{Keyring, Purpose, SealError};
 use crate::users::UserChange;
@@ -60,6 +61,8 @@ pub(crate) enum Change {
     },
     /// Objects.
     Objects(ObjectCommand),
+    /// The HSMs of the cluster.
+    Member(MemberChange),
 }
 
 impl Command {
@@ -147,6 +150,10 @@ impl Change {
                 writer.u8(4);
                 command.encode(writer);
             }
+            Self::Member(change) => {
+                writer.u8(5);
+                change.encode(writer);
+            }
         }
     }
 
@@ -159,6 +166,7 @@ impl Change {
                 Ok(Self::LogOut { log_in, until: Time(reader.u64()?) })
             }
             4 => ObjectCommand::decode(reader).map(Self::Objects),
+            5 => MemberChange::decode(reader).map(Self::Member),
             _ => Err(CanonicalError::Value),
         }
     }

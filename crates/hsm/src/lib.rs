@@ -42,6 +42,7 @@ mod index_token;
 mod lifecycle;
 pub mod limits;
 mod log_in;
+mod members;
 mod objects;
 mod operations;
 mod outcome;
@@ -56,12 +57,15 @@ mod window;
 
 pub use apply::{Applier, InstallError, SnapshotChunks};
 pub use entropy::{Entropy, SystemEntropy, Time};
-pub use lifecycle::certificates::TlsIdentity;
+pub use lifecycle::certificates::{TlsIdentity, identity_certificate};
 pub use lifecycle::{Settings, ThisHsm, create, start};
 pub use log_in::LogIn;
+pub use members::MemberAddress;
+pub use members::join::{Considered, Joiner};
 pub use outcome::{Answered, CallerChange, Finish, Job, Outcome, Proposal};
 pub use reader::{Call, Caller, Reader};
 pub use secrets::Secrets;
+pub use status::Surroundings;
 
 /// Why the module cannot start.
 #[derive(Debug, thiserror::Error)]

@@ -2,6 +2,10 @@
 
 /// Objects of one cluster: what 1 KiB of memory per idle key allows on a machine of 2 GiB.
 pub const OBJECTS_MAX: usize = 1_000_000;
+/// HSMs of one cluster, as AWS CloudHSM has it.
+pub const HSMS_MAX: usize = 28;
+/// Modules that may wait at one HSM to be let in.
+pub const JOINING_MAX: usize = 64;
 /// Milliseconds for which a ticket holds unless it is renewed.
 pub const TICKET_MS: u64 = 3_600_000;
 /// Milliseconds that clocks may differ before a ticket is refused.

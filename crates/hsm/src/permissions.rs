@@ -42,6 +42,8 @@ impl From<Option<Role>> for Asker {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(test, derive(strum::VariantArray))]
 pub enum Action {
+    /// Let HSMs into the cluster, and take them out.
+    ManageHsms,
     /// Read the status, the settings and the cluster's CSR; measure the way.
     ReadStatus,
     /// Hand in the cluster's certificate.
@@ -79,6 +81,7 @@ const NO: bool = false;
 const fn row(action: Action) -> [bool; 5] {
     match action {
         //                           nobody unactivated admin crypto appliance
+        Action::ManageHsms        => [NO,   NO,         YES,  NO,    NO ],
         Action::ReadStatus        => [YES,  YES,        YES,  YES,   YES],
         Action::Initialize        => [YES,  NO,         NO,   NO,    NO ],
         Action::Activate          => [YES,  NO,         NO,   NO,    NO ],
@@ -138,6 +141,7 @@ pub const fn action_of(ask: &Ask) -> Action {
         Ask::Ping(_) | Ask::Status(_) | Ask::Csr(_) | Ask::Settings(_) => Action::ReadStatus,
         Ask::Initialize(_) => Action::Initialize,
         Ask::Activate(_) => Action::Activate,
+        Ask::ListJoining(_) | Ask::AddHsm(_) | Ask::RemoveHsm(_) => Action::ManageHsms,
         Ask::LogIn(_) | Ask::UseTicket(_) => Action::LogIn,
         Ask::LogOut(_) => Action::LogOut,
         Ask::ListUsers(_) => Action::ListUsers,

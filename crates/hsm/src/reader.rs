@@ -22,15 +22,16 @@ use crate::lifecycle::{self, ThisHsm, certificates};
 use crate::limits;
 use crate::log_in::attempts::Attempts;
 use crate::log_in::{LogIn, password, ticket};
+use crate::members::join::Pending;
 use crate::objects::{self, OpenKeys};
 use crate::outcome::{Answered, CallerChange, Outcome};
 use crate::permissions::{Action, Asker, action_of, permits};
 use crate::sealing::Keyring;
 use crate::secrets::Secrets;
 use crate::state::State;
-use crate::status::LastHash;
+use crate::status::{LastHash, Surroundings};
 use crate::window::RequestId;
-use crate::{index_token, status, users};
+use crate::{index_token, members, status, users};
 
 /// What the two faces of the module share.
 pub(crate) struct Shared {
@@ -42,8 +43,10 @@ pub(crate) struct Shared {
     pub(crate) this: ThisHsm,
     entropy: Box<dyn Entropy>,
     attempts: Attempts,
+    pub(crate) joining: Pending,
     open_keys: OpenKeys,
     last_hash: LastHash,
+    surroundings: ArcSwap<Surroundings>,
 }
 
 /// A published state, with the token of its index.
@@ -65,8 +68,10 @@ impl Shared {
             this,
             entropy,
             attempts: Attempts::default(),
+            joining: Pending::default(),
             open_keys: OpenKeys::default(),
             last_hash: LastHash::default(),
+            surroundings: ArcSwap::from_pointee(Surroundings::default()),
         })
     }
 
@@ -246,6 +251,15 @@ impl Reader {
         &self.0.this
     }
 
+    /// Says how the HSMs reach each other: the status shows it.
+    pub fn observe(&self, surroundings: Surroundings) {
+        self.0.surroundings.store(Arc::new(surroundings));
+    }
+
+    pub(crate) fn surroundings(&self) -> Arc<Surroundings> {
+        self.0.surroundings.load_full()
+    }
+
     /// Returns where the cluster stands in its life; `None` before the first entry was applied.
     #[must_use]
     pub fn lifecycle(&self) -> Option<Lifecycle> {
@@ -344,6 +358,9 @@ impl Reader {
             Ask::Csr(_) => lifecycle::csr(context).map(Outcome::answer),
             Ask::Initialize(request) => lifecycle::initialize(context, &request),
             Ask::Activate(request) => lifecycle::activate(context, caller, &request),
+            Ask::ListJoining(_) => Ok(members::list_joining(self)),
+            Ask::AddHsm(request) => members::add(context, request),
+            Ask::RemoveHsm(request) => members::remove(context, &request),
             Ask::LogIn(request) => Ok(password::handle(context, caller, &request)),
             Ask::UseTicket(request) => Ok(ticket::handle(context, caller, &request)),
             Ask::LogOut(_) => log_out(context),

@@ -330,8 +330,8 @@ mod tests {
     fn secrets(cluster: u8, incarnation: u8) -> Secrets {
         let cluster = ClusterId::from_bytes([cluster; 10]);
         let incarnation = Incarnation::from_bytes([incarnation; 16]);
-        let identity = Secret::from_slice(&[1]);
-        Secrets::generate(cluster, incarnation, HsmId::from_bytes([3; 10]), identity)
+        let own = crate::secrets::Own::generate().unwrap();
+        Secrets::generate(cluster, incarnation, HsmId::from_bytes([3; 10]), own)
     }
 
     /// The same keys under another name.

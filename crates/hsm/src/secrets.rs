@@ -4,26 +4,83 @@
 //! and never in a backup. Keys per purpose are derived from them ([`crate::sealing`]). The daemon
 //! keeps the exported form under a sealing provider (design §5, "At rest").
 
-use casemate_crypto::{Secret, random};
+use casemate_crypto::{Secret, ec, hybrid, random};
 use casemate_protocol::canonical::{CanonicalError, Reader, Writer};
 use casemate_protocol::identity::{ClusterId, HsmId, Incarnation};
 use zeroize::Zeroizing;
 
-const DOMAIN: &str = "casemate/secrets/v1";
+const DOMAIN: &str = "casemate/secrets/v2";
+const GIVEN_DOMAIN: &str = "casemate/given/v1";
 const KEY_BYTES: usize = 32;
 const MASKING_VERSIONS_MAX: u32 = 64;
+
+/// The keys of the module itself, which no other has.
+pub(crate) struct Own {
+    /// PKCS#8 of the identity key (P-256): it signs, and shows on the port between HSMs who this is.
+    identity: Secret,
+    /// The stored form of the key by which the cluster's secrets are sealed for this module.
+    receiving: Secret,
+}
+
+impl Own {
+    /// Makes them.
+    ///
+    /// # Errors
+    /// If the library does not.
+    pub(crate) fn generate() -> Result<Self, casemate_crypto::Error> {
+        let identity = ec::PrivateKey::generate(ec::Curve::P256)?.to_pkcs8()?;
+        Ok(Self { identity, receiving: hybrid::PrivateKey::generate()?.to_bytes()? })
+    }
+
+    /// Returns the identity key, PKCS#8.
+    pub(crate) const fn identity(&self) -> &Secret {
+        &self.identity
+    }
+
+    /// Opens the receiving key.
+    ///
+    /// # Errors
+    /// If it is damaged.
+    pub(crate) fn receiving_key(&self) -> Result<hybrid::PrivateKey, casemate_crypto::Error> {
+        hybrid::PrivateKey::from_bytes(self.receiving.expose())
+    }
+
+    /// Returns a copy.
+    pub(crate) fn duplicate(&self) -> Self {
+        let copy = |secret: &Secret| Secret::from_slice(secret.expose());
+        Self { identity: copy(&self.identity), receiving: copy(&self.receiving) }
+    }
+
+    /// Writes them.
+    pub(crate) fn encode(&self, writer: &mut Writer) {
+        writer.bytes(self.identity.expose()).bytes(self.receiving.expose());
+    }
+
+    /// Reads what [`Own::encode`] wrote.
+    ///
+    /// # Errors
+    /// [`CanonicalError`].
+    pub(crate) fn decode(reader: &mut Reader<'_>) -> Result<Self, CanonicalError> {
+        let identity = Secret::from_slice(reader.bytes()?);
+        Ok(Self { identity, receiving: Secret::from_slice(reader.bytes()?) })
+    }
+}
 
 /// The secrets of one module. They cannot be printed, and are wiped when dropped.
 pub struct Secrets {
     cluster: ClusterId,
     incarnation: Incarnation,
     hsm: HsmId,
+    /// Its number among the members.
+    node: u64,
     /// In order of versions; never empty.
     masking: Vec<(u32, Secret)>,
     root: Secret,
-    /// PKCS#8 of the module's identity key (P-256).
-    identity: Secret,
+    own: Own,
 }
+
+/// The number of the first HSM of a cluster.
+pub(crate) const FIRST_NODE: u64 = 1;
 
 fn fresh_key() -> Secret {
     let mut key = Zeroizing::new([0; KEY_BYTES]);
@@ -37,10 +94,42 @@ impl Secrets {
         cluster: ClusterId,
         incarnation: Incarnation,
         hsm: HsmId,
-        identity: Secret,
+        own: Own,
     ) -> Self {
         let masking = vec![(1, fresh_key())];
-        Self { cluster, incarnation, hsm, masking, root: fresh_key(), identity }
+        Self { cluster, incarnation, hsm, node: FIRST_NODE, masking, root: fresh_key(), own }
+    }
+
+    /// Makes the secrets of a module that was let in, of what it was given.
+    ///
+    /// # Errors
+    /// [`CanonicalError`] if that is damaged.
+    pub(crate) fn of_given(
+        (cluster, incarnation): (ClusterId, Incarnation),
+        (hsm, node): (HsmId, u64),
+        own: Own,
+        given: &[u8],
+    ) -> Result<Self, CanonicalError> {
+        let mut reader = Reader::new(given, GIVEN_DOMAIN)?;
+        let root = read_key(&mut reader)?;
+        let masking = read_masking(&mut reader)?;
+        reader.finish()?;
+        Ok(Self { cluster, incarnation, hsm, node, masking, root, own })
+    }
+
+    /// Returns what all modules of the cluster share.
+    pub(crate) fn given(&self) -> Secret {
+        let mut writer = Writer::new(GIVEN_DOMAIN);
+        writer.bytes(self.root.expose());
+        self.encode_masking(&mut writer);
+        Secret::from_vec(writer.finish())
+    }
+
+    fn encode_masking(&self, writer: &mut Writer) {
+        writer.u32(u32::try_from(self.masking.len()).unwrap_or(u32::MAX));
+        for (version, key) in &self.masking {
+            writer.u32(*version).bytes(key.expose());
+        }
     }
 
     /// Returns the same secrets with a new version of the masking key.
@@ -65,9 +154,10 @@ impl Secrets {
             cluster: self.cluster,
             incarnation: self.incarnation,
             hsm: self.hsm,
+            node: self.node,
             masking: self.masking.iter().map(|(version, key)| (*version, copy(key))).collect(),
             root: copy(&self.root),
-            identity: copy(&self.identity),
+            own: self.own.duplicate(),
         }
     }
 
@@ -89,6 +179,18 @@ impl Secrets {
         self.hsm
     }
 
+    /// Returns its number among the members.
+    #[must_use]
+    pub const fn node(&self) -> u64 {
+        self.node
+    }
+
+    /// Returns the module's identity key, PKCS#8: for the connections to other HSMs.
+    #[must_use]
+    pub const fn identity(&self) -> &Secret {
+        self.own.identity()
+    }
+
     pub(crate) const fn incarnation_root(&self) -> &Secret {
         &self.root
     }
@@ -105,12 +207,10 @@ impl Secrets {
             .fixed(self.cluster.as_bytes())
             .fixed(self.incarnation.as_bytes())
             .fixed(self.hsm.as_bytes())
-            .bytes(self.root.expose())
-            .bytes(self.identity.expose())
-            .u32(u32::try_from(self.masking.len()).unwrap_or(u32::MAX));
-        for (version, key) in &self.masking {
-            writer.u32(*version).bytes(key.expose());
-        }
+            .u64(self.node)
+            .bytes(self.root.expose());
+        self.own.encode(&mut writer);
+        self.encode_masking(&mut writer);
         Secret::from_vec(writer.finish())
     }
 
@@ -123,19 +223,26 @@ impl Secrets {
         let cluster = ClusterId::from_bytes(reader.fixed()?);
         let incarnation = Incarnation::from_bytes(reader.fixed()?);
         let hsm = HsmId::from_bytes(reader.fixed()?);
+        let node = reader.u64()?;
         let root = read_key(&mut reader)?;
-        let identity = Secret::from_slice(reader.bytes()?);
-        let count = reader.u32()?;
-        if count == 0 || count > MASKING_VERSIONS_MAX {
-            return Err(CanonicalError::Value);
-        }
-        let masking = (0..count).map(|_| Ok((reader.u32()?, read_key(&mut reader)?)));
-        let masking = masking.collect::<Result<Vec<_>, CanonicalError>>()?;
-        if !masking.is_sorted_by(|(a, _), (b, _)| a < b) {
-            return Err(CanonicalError::Value);
-        }
+        let own = Own::decode(&mut reader)?;
+        let masking = read_masking(&mut reader)?;
         reader.finish()?;
-        Ok(Self { cluster, incarnation, hsm, masking, root, identity })
+        Ok(Self { cluster, incarnation, hsm, node, masking, root, own })
+    }
+}
+
+fn read_masking(reader: &mut Reader<'_>) -> Result<Vec<(u32, Secret)>, CanonicalError> {
+    let count = reader.u32()?;
+    if count == 0 || count > MASKING_VERSIONS_MAX {
+        return Err(CanonicalError::Value);
+    }
+    let masking = (0..count).map(|_| Ok((reader.u32()?, read_key(reader)?)));
+    let masking = masking.collect::<Result<Vec<_>, CanonicalError>>()?;
+    if masking.is_sorted_by(|(a, _), (b, _)| a < b) {
+        Ok(masking)
+    } else {
+        Err(CanonicalError::Value)
     }
 }
 

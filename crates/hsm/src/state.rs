@@ -13,12 +13,13 @@ use immutable_chunkmap::set::SetM;
 
 use crate::entropy::Time;
 use crate::lifecycle::{ClusterState, Settings};
+use crate::members::Members;
 use crate::objects::Objects;
 use crate::sealing::Keyring;
 use crate::users::Users;
 use crate::window::Window;
 
-const DOMAIN: &str = "casemate/state/v1";
+const DOMAIN: &str = "casemate/state/v2";
 
 /// The state at one index of the log.
 #[derive(Clone, Default)]
@@ -32,6 +33,7 @@ pub(crate) struct State {
     /// The cluster itself; none before the first entry.
     pub(crate) cluster: Option<Arc<ClusterState>>,
     pub(crate) users: Users,
+    pub(crate) members: Members,
     pub(crate) objects: Objects,
     pub(crate) window: Window,
     /// Log-ins that were ended, until their last ticket would have ended by itself.
@@ -100,6 +102,7 @@ impl State {
             }
         }
         self.users.encode(writer);
+        self.members.encode(writer);
         self.window.encode(writer);
         writer.u64(u64::try_from(self.revoked.len()).unwrap_or(u64::MAX));
         for (log_in, until) in &self.revoked {
@@ -123,6 +126,7 @@ impl State {
             state.cluster = Some(Arc::new(ClusterState::decode(reader)?));
         }
         state.users = Users::decode(reader)?;
+        state.members = Members::decode(reader)?;
         state.window = Window::decode(reader)?;
         for _ in 0..reader.u64()? {
             let log_in = LogInId::from_bytes(reader.fixed()?);

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use casemate_protocol::identity::LogIndex;
 use casemate_protocol::messages::{Answer, HsmStatus, Settings, Status};
 
+use crate::members::Hsm;
 use crate::outcome::Outcome;
 use crate::reader::{Context, Reader};
 use crate::sealing::Keyring;
@@ -59,21 +60,56 @@ pub(crate) fn settings(context: &Context<'_>) -> Outcome {
     }))
 }
 
+/// What the module cannot know of itself: how the HSMs reach each other. The one who runs it says so.
+#[derive(Clone, Debug, Default)]
+pub struct Surroundings {
+    /// Who leads, if it is known.
+    pub leader: Option<u64>,
+    /// Members that this HSM has lost sight of, as far as it can tell.
+    pub away: Vec<u64>,
+}
+
+fn one(hsm: &Hsm, reader: &Reader, surroundings: &Surroundings) -> HsmStatus {
+    let this = hsm.id == reader.this().id;
+    let health = if surroundings.away.contains(&hsm.node) { "away" } else { "ok" };
+    HsmStatus {
+        hsm: hsm.id.as_bytes().to_vec(),
+        address: hsm.said.address.clone(),
+        zone: hsm.said.zone.clone(),
+        version: if this { reader.this().version.clone() } else { hsm.said.version.clone() },
+        health: health.to_owned(),
+        leader: surroundings.leader == Some(hsm.node),
+        certificate_end: 0,
+        node: hsm.node,
+        peer_address: hsm.said.peer_address.clone(),
+        this,
+    }
+}
+
+fn warnings(hsms: &[HsmStatus]) -> Vec<String> {
+    let mut warnings = Vec::new();
+    if hsms.len() == 1 {
+        warnings.push("one HSM: not durable against its loss".to_owned());
+    }
+    if hsms.len() == 2 {
+        warnings.push("two HSMs: changes need both of them".to_owned());
+    }
+    let zones: std::collections::BTreeSet<&str> =
+        hsms.iter().map(|hsm| hsm.zone.as_str()).collect();
+    if zones.len() < hsms.len() {
+        warnings.push("HSMs share a zone: what strikes it strikes them together".to_owned());
+    }
+    warnings
+}
+
 fn status(reader: &Reader) -> Status {
     let state = reader.state();
     let settings = state.settings();
     let (secrets, keyring) = (reader.shared().secrets(), reader.keyring());
     let this = reader.this();
-    let hsm = HsmStatus {
-        hsm: this.id.as_bytes().to_vec(),
-        address: this.address.clone(),
-        zone: this.zone.clone(),
-        version: this.version.clone(),
-        health: "ok".to_owned(),
-        leader: true,
-        certificate_end: 0,
-    };
-    let mut warnings = vec!["one HSM: not durable against its loss".to_owned()];
+    let surroundings = reader.surroundings();
+    let hsms: Vec<_> = state.members.iter().map(|hsm| one(hsm, reader, &surroundings)).collect();
+    let mut warnings = warnings(&hsms);
     let fips_library = casemate_crypto::is_fips_library();
     if settings.fips_mode && !fips_library {
         warnings.push("FIPS mode, but not the validated library".to_owned());
@@ -86,7 +122,7 @@ fn status(reader: &Reader) -> Status {
         fips_mode: settings.fips_mode,
         fips_library,
         protection: this.protection.clone(),
-        hsms: vec![hsm],
+        hsms,
         index: state.index.0,
         state_hash: reader.last_hash().of(state.index, &keyring, || state.hash(&keyring)),
         objects: count(state.objects.len()),
@@ -105,12 +141,12 @@ mod tests {
     use casemate_protocol::identity::{ClusterId, HsmId, Incarnation};
 
     fn keyring() -> Arc<Keyring> {
-        let identity = casemate_crypto::Secret::from_slice(&[1; 32]);
+        let own = crate::secrets::Own::generate().unwrap();
         Arc::new(Keyring::new(&Secrets::generate(
             ClusterId::from_bytes([1; 10]),
             Incarnation::from_bytes([2; 16]),
             HsmId::from_bytes([3; 10]),
-            identity,
+            own,
         )))
     }
 

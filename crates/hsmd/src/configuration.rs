@@ -27,6 +27,12 @@ pub(crate) struct Configuration {
     pub(crate) data_directory: PathBuf,
     /// The address that applications use: port 2223.
     pub(crate) listen: SocketAddr,
+    /// The address that other HSMs use: port 2224. Without it the HSM stays alone.
+    #[serde(default)]
+    pub(crate) peer_listen: Option<SocketAddr>,
+    /// HSMs of a cluster to join when the data directory is empty.
+    #[serde(default)]
+    pub(crate) join: Option<Join>,
     /// The label of this HSM's zone.
     #[serde(default = "default_zone")]
     pub(crate) zone: String,
@@ -59,6 +65,14 @@ pub(crate) enum Sealing {
     File,
     /// Under a passphrase, read from a file (a systemd credential, a pipe): a stolen disk does not open it.
     Passphrase { file: PathBuf },
+}
+
+/// Which cluster to join.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Join {
+    /// Where its HSMs listen for others.
+    pub(crate) addresses: Vec<SocketAddr>,
 }
 
 /// Which certificates of clients count.
@@ -153,6 +167,9 @@ pub(crate) enum Sandbox {
     Required,
 }
 
+/// The port between HSMs, unless the configuration says another.
+const PEER_PORT: u16 = 2224;
+
 fn default_zone() -> String {
     "1".to_owned()
 }
@@ -169,6 +186,24 @@ impl Configuration {
         let configuration: Self = toml::from_str(&text).map_err(wrong)?;
         configuration.check(path)?;
         Ok(configuration)
+    }
+
+    /// Returns the address that other HSMs are told: also of one that is alone.
+    pub(crate) fn peer_address(&self) -> SocketAddr {
+        self.peer_listen.unwrap_or_else(|| SocketAddr::new(self.listen.ip(), PEER_PORT))
+    }
+
+    /// Returns the ports of other HSMs, to which the process may connect; none if it stays alone.
+    pub(crate) fn peer_ports(&self) -> Vec<u16> {
+        let joined = self.join.iter().flat_map(|join| &join.addresses);
+        let mut ports: Vec<u16> =
+            self.peer_listen.iter().chain(joined).map(SocketAddr::port).collect();
+        if !ports.is_empty() {
+            ports.push(PEER_PORT);
+        }
+        ports.sort_unstable();
+        ports.dedup();
+        ports
     }
 
     fn check(&self, path: &Path) -> Result<(), ConfigurationError> {
@@ -192,6 +227,18 @@ impl Configuration {
                 "limits.snapshot_every",
                 (100..=10_000_000).contains(&limits.snapshot_every),
                 "100 to 10000000",
+            ),
+            (
+                "join",
+                self.join.is_none() || (self.create.is_none() && self.peer_listen.is_some()),
+                "without `create`, and with `peer_listen`",
+            ),
+            (
+                "join.addresses",
+                self.join.iter().all(|join| {
+                    !join.addresses.is_empty() && !join.addresses.contains(&self.peer_address())
+                }),
+                "those of other HSMs",
             ),
             ("zone", !self.zone.is_empty() && self.zone.len() <= 64, "1 to 64 bytes"),
         ];
@@ -310,7 +357,9 @@ mod tests {
             for name in names.split('`').skip(1).step_by(2) {
                 let key =
                     if section.is_empty() { name.to_owned() } else { format!("{section}.{name}") };
-                if ["client_certificates", "create", "limits", "log"].contains(&key.as_str()) {
+                if ["client_certificates", "create", "join", "limits", "log"]
+                    .contains(&key.as_str())
+                {
                     sections.push(key.clone());
                 }
                 wanted.push(key);

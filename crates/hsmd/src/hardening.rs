@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use landlock::{
-    ABI, Access as _, AccessFs, PathBeneath, PathFd, Ruleset, RulesetAttr as _,
+    ABI, Access as _, AccessFs, AccessNet, NetPort, PathBeneath, PathFd, Ruleset, RulesetAttr as _,
     RulesetCreatedAttr as _, RulesetStatus,
 };
 use nix::sys::mman::{MlockAllFlags, mlockall};
@@ -80,15 +80,20 @@ pub(crate) fn become_user(user: Option<&str>, data: &Path) -> Result<(), Hardeni
 }
 
 /// Last, when every file but those of the data directory is open: landlock and seccomp.
-pub(crate) fn sandbox(mode: Sandbox, data: &Path) -> Result<(), HardeningError> {
+pub(crate) fn sandbox(
+    mode: Sandbox,
+    data: &Path,
+    peer_ports: &[u16],
+) -> Result<(), HardeningError> {
     // The control of the sandbox's test: what the probe does works without one.
     #[cfg(feature = "testing")]
     if std::env::var_os("CASEMATE_SANDBOX_SKIP").is_some() {
         tracing::warn!("no sandbox: a test wants none");
         return Ok(());
     }
-    let restricted = restrict_files(data).map_err(|error| error.to_string());
-    let filtered = system_calls::restrict().map_err(|error| error.to_string());
+    let restricted = restrict(data, peer_ports).map_err(|error| error.to_string());
+    let filtered =
+        system_calls::restrict(!peer_ports.is_empty()).map_err(|error| error.to_string());
     for (what, result) in [("landlock", restricted), ("seccomp", filtered)] {
         match (result, mode) {
             (Ok(()), _) => {}
@@ -109,14 +114,18 @@ enum SandboxError {
     NotEnforced,
 }
 
-/// Files: the data directory, and nothing else.
-fn restrict_files(data: &Path) -> Result<(), SandboxError> {
+/// Files: the data directory, and nothing else. Connections: to the ports of other HSMs, as far as the kernel tells ports apart.
+fn restrict(data: &Path, peer_ports: &[u16]) -> Result<(), SandboxError> {
     let all = AccessFs::from_all(ABI::V2);
-    let status = Ruleset::default()
+    let mut rules = Ruleset::default()
         .handle_access(all)?
+        .handle_access(AccessNet::ConnectTcp)?
         .create()?
-        .add_rule(PathBeneath::new(PathFd::new(data)?, all))?
-        .restrict_self()?;
+        .add_rule(PathBeneath::new(PathFd::new(data)?, all))?;
+    for port in peer_ports {
+        rules = rules.add_rule(NetPort::new(*port, AccessNet::ConnectTcp))?;
+    }
+    let status = rules.restrict_self()?;
     if status.ruleset == RulesetStatus::NotEnforced {
         Err(SandboxError::NotEnforced)
     } else {

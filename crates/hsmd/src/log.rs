@@ -14,10 +14,11 @@ pub(crate) fn start(configuration: &Configuration) {
         Level::Info => LevelFilter::INFO,
         Level::Debug => LevelFilter::DEBUG,
     };
-    // openraft tells its story in detail; only its warnings are ours to pass on.
+    // openraft tells its story in detail, and an HSM that is away at each attempt: what an operator needs of it is told by ours.
+    let openraft = if level == LevelFilter::DEBUG { "openraft=warn" } else { "openraft=off" };
     let filter = tracing_subscriber::EnvFilter::default()
         .add_directive(level.into())
-        .add_directive(quiet("openraft=warn", level));
+        .add_directive(quiet(openraft, level));
     let log = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)

@@ -26,6 +26,8 @@ const FILE: &str = "module.sealed";
 /// The secrets of a cluster that is being made: nobody was told of it yet.
 const CREATING: &str = "module.creating";
 const UNFINISHED: &str = "module.unfinished";
+/// The keys of a module that joins, until it has the cluster's state.
+const JOINING: &str = "module.joining";
 const DIGEST: usize = 32;
 const DOMAIN: &str = "casemate/module-secrets/v1";
 const ROUNDS: u32 = 600_000;
@@ -89,7 +91,27 @@ impl SealingProvider {
 
     /// Reads the secrets; none if there are none yet.
     pub(crate) fn read(&self) -> Result<Option<Secret>, SealingError> {
-        let bytes = match std::fs::read(self.directory.join(FILE)) {
+        self.take(FILE)
+    }
+
+    /// Reads the keys of a module that joins; none if it does not.
+    pub(crate) fn read_joining(&self) -> Result<Option<Secret>, SealingError> {
+        self.take(JOINING)
+    }
+
+    /// Writes the keys of a module that joins, durably.
+    pub(crate) fn write_joining(&self, keys: &Secret) -> Result<(), SealingError> {
+        self.put(keys, JOINING)
+    }
+
+    /// The module has the cluster's state: from now on it is one like the others.
+    pub(crate) fn joined(&self) -> Result<(), SealingError> {
+        std::fs::remove_file(self.directory.join(JOINING))?;
+        Ok(std::fs::File::open(&self.directory)?.sync_all()?)
+    }
+
+    fn take(&self, name: &str) -> Result<Option<Secret>, SealingError> {
+        let bytes = match std::fs::read(self.directory.join(name)) {
             Ok(bytes) => Secret::from_vec(bytes),
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(error.into()),

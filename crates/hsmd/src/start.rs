@@ -1,19 +1,22 @@
 //! From a configuration to a serving HSM, and to its end.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
+use std::sync::mpsc::{Receiver, channel};
+use std::time::Duration;
 
 use casemate_cluster::disk::{Disk, RealDisk};
-use casemate_cluster::{Alone, Begin, Cluster, Config, Member, StoreError};
-use casemate_hsm::{Applier, Reader, Secrets, Settings, SystemEntropy, ThisHsm};
-use casemate_protocol::identity::HsmId;
+use casemate_cluster::{Alone, Begin, Cluster, Config, StoreError, Transport};
+use casemate_hsm::Reader;
 use nix::sys::signal::{SigSet, Signal};
 
 use crate::clock::Clock;
 use crate::configuration::Configuration;
 use crate::hardening::{self, HardeningError};
+use crate::module::{self, Module};
 use crate::notify::notify;
+use crate::peers::{Door, JoinError, Limits, Links, Messenger, follow, listen};
 use crate::sealing_provider::{SealingError, SealingProvider};
 use crate::server::{Server, ServerError};
 use crate::tls::{Tls, TlsError, client_verifier};
@@ -55,6 +58,12 @@ pub(crate) enum StartError {
     Server(#[from] ServerError),
     #[error("signals cannot be waited for")]
     Signals(#[from] nix::Error),
+    #[error("a thread cannot be started")]
+    Thread(#[source] io::Error),
+    #[error("TLS between HSMs cannot be set up")]
+    Peers(#[source] rustls::Error),
+    #[error(transparent)]
+    Join(#[from] JoinError),
 }
 
 impl StartError {
@@ -87,7 +96,10 @@ impl StartError {
             | Self::Hardening(_)
             | Self::Tls(_)
             | Self::Server(_)
-            | Self::Signals(_) => 1,
+            | Self::Signals(_)
+            | Self::Thread(_)
+            | Self::Peers(_)
+            | Self::Join(_) => 1,
         }
     }
 }
@@ -108,39 +120,110 @@ pub(crate) fn run(configuration: &Configuration) -> Result<(), StartError> {
         })?;
     let provider = SealingProvider::new(&configuration.data_directory, &configuration.sealing)?;
     let server = Server::bind(configuration)?;
+    let peers = configuration.peer_listen.map(bind).transpose()?;
     let clients = configuration.client_certificates.as_ref();
     let clients = clients.map(|clients| client_verifier(&clients.ca)).transpose()?;
     hardening::become_user(configuration.user.as_deref(), &configuration.data_directory)?;
     let disk: Arc<dyn Disk> = Arc::new(disk);
     expect_loopback(configuration, configuration.create.as_ref().is_some_and(|create| create.dev))?;
-    let (reader, applier, genesis) = module(configuration, &disk, &provider)?;
-    let config = Config {
-        node: 1,
-        snapshot_every: configuration.limits.snapshot_every,
-        ..Config::default()
-    };
-    let is_new = genesis.is_some();
-    let begin = genesis
-        .map_or(Begin::Existing, |entry| Begin::Genesis { entry, member: Member::default() });
-    let cluster = Cluster::open(config, disk, applier, begin, Arc::new(Alone))?;
-    if is_new {
-        provider.created()?;
+    // From here on nothing outside the data directory is opened, and no thread was started before.
+    let ports = configuration.peer_ports();
+    hardening::sandbox(configuration.sandbox, &configuration.data_directory, &ports)?;
+    let signals = wait_for_signals(signals)?;
+    let module = module::begin(configuration, &disk, &provider)?;
+    let (reader, joins) = (module.reader.clone(), matches!(module.begin, Begin::Joining));
+    let cluster = open_cluster(configuration, disk, module, peers, &provider)?;
+    if joins {
+        if let Some(signal) = wait_for_state(&reader, &signals) {
+            tracing::info!(%signal, "stopping before the cluster's state has come");
+            return Ok(());
+        }
+        provider.joined()?;
     }
     expect_loopback(configuration, reader.is_dev())?;
     let clock = Arc::new(Clock::start());
     clock.not_before(reader.applied_time());
-    hardening::sandbox(configuration.sandbox, &configuration.data_directory)?;
     #[cfg(feature = "testing")]
     hardening::probe(&configuration.data_directory);
     let tls = Tls::new(reader.clone(), Arc::clone(&clock), clients)?;
-    let running = server.start(reader, Arc::new(cluster), provider, tls, clock)?;
+    let running = server.start(reader, cluster, provider, tls, clock)?;
     tracing::info!(listen = %configuration.listen, "ready");
     notify("READY=1");
-    let signal = signals.wait()?;
+    let signal = signals.recv().map_err(|_closed| StartError::Signals(nix::Error::ECHILD))?;
     tracing::info!(%signal, "stopping");
     notify("STOPPING=1");
     running.stop();
     Ok(())
+}
+
+/// Waits for the signals that end the daemon on a thread of its own: whoever waits for something else looks at the channel.
+fn wait_for_signals(signals: SigSet) -> Result<Receiver<Signal>, StartError> {
+    let (sender, receiver) = channel();
+    let thread = std::thread::Builder::new().name("casemate-signals".to_owned());
+    let wait = move || {
+        while let Ok(signal) = signals.wait() {
+            if sender.send(signal).is_err() {
+                return;
+            }
+        }
+    };
+    thread.spawn(wait).map_err(StartError::Thread)?;
+    Ok(receiver)
+}
+
+const LOOK: Duration = Duration::from_millis(10);
+
+/// Waits until a module that joined has the cluster's state, or a signal comes.
+fn wait_for_state(reader: &Reader, signals: &Receiver<Signal>) -> Option<Signal> {
+    while reader.lifecycle().is_none() {
+        if let Ok(signal) = signals.recv_timeout(LOOK) {
+            return Some(signal);
+        }
+    }
+    None
+}
+
+/// Opens the cluster, and the port to its other members if there is one.
+fn open_cluster(
+    configuration: &Configuration,
+    disk: Arc<dyn Disk>,
+    module: Module,
+    listener: Option<TcpListener>,
+    provider: &SealingProvider,
+) -> Result<Arc<Cluster>, StartError> {
+    let Module { reader, applier, begin, node, told, tls } = module;
+    let snapshot_every = configuration.limits.snapshot_every;
+    let config = Config { node, snapshot_every, ..Config::default() };
+    let is_new = matches!(begin, Begin::Genesis { .. });
+    let tls = Arc::new(tls);
+    let door = Arc::new(Door::new(reader.clone(), node, told));
+    let links = Arc::new(Links::new(Arc::clone(&tls), Arc::clone(&door)));
+    let transport: Arc<dyn Transport> = match &listener {
+        Some(_) => Arc::new(Messenger(Arc::clone(&links))),
+        None => Arc::new(Alone),
+    };
+    let cluster = Arc::new(Cluster::open(config, disk, applier, begin, transport)?);
+    if is_new {
+        provider.created()?;
+    }
+    door.open(Arc::clone(&cluster));
+    if let Some(listener) = listener {
+        cluster.spawn(async move {
+            if let Err(error) = listen(listener, tls, door, Limits::default()).await {
+                tracing::error!(%error, "the port between HSMs cannot be served");
+            }
+        });
+    }
+    let thread = std::thread::Builder::new().name("casemate-members".to_owned());
+    let followed = Arc::downgrade(&cluster);
+    let watch = move || follow(&reader, &followed, &links);
+    thread.spawn(watch).map_err(StartError::Thread)?;
+    Ok(cluster)
+}
+
+fn bind(address: SocketAddr) -> Result<TcpListener, StartError> {
+    let bound = TcpListener::bind(address);
+    Ok(bound.map_err(|source| ServerError::Listen { address, source })?)
 }
 
 /// Refuses to serve a cluster in the open that was made for development: its CA lies beside its keys.
@@ -150,52 +233,4 @@ fn expect_loopback(configuration: &Configuration, dev: bool) -> Result<(), Start
         return Err(StartError::DevInTheOpen(listen));
     }
     Ok(())
-}
-
-/// Reads or makes the module.
-fn module(
-    configuration: &Configuration,
-    disk: &Arc<dyn Disk>,
-    provider: &SealingProvider,
-) -> Result<(Reader, Applier, Option<Vec<u8>>), StartError> {
-    let path = || configuration.data_directory.display().to_string();
-    let has_log = casemate_cluster::has_log(disk.as_ref())?;
-    let mut this = ThisHsm {
-        id: HsmId::from_bytes([0; 10]),
-        address: configuration.listen.to_string(),
-        zone: configuration.zone.clone(),
-        version: env!("CARGO_PKG_VERSION").to_owned(),
-        protection: provider.name().to_owned(),
-    };
-    let (secrets, genesis) = match (provider.read()?, has_log, &configuration.create) {
-        (Some(secrets), true, _) => {
-            let secrets =
-                Secrets::import(secrets.expose()).map_err(|_error| SealingError::Damaged)?;
-            this.id = secrets.hsm();
-            (secrets, None)
-        }
-        (Some(_), false, _) => return Err(StartError::LogMissing),
-        (None, true, _) if !provider.was_creating() => return Err(StartError::SecretsMissing),
-        (None, _, None) => return Err(StartError::Empty { path: path() }),
-        // What a creation left that was interrupted is made anew: nobody was told of it.
-        (None, _, Some(create)) => {
-            let mut id = [0; 10];
-            casemate_crypto::random::fill(&mut id);
-            this.id = HsmId::from_bytes(id);
-            let default = Settings::default();
-            let settings = Settings {
-                fips_mode: create.fips_mode,
-                dev: create.dev,
-                public_objects: create.public_objects,
-                activation_open: create.activation_open,
-                password_rounds: create.password_rounds.unwrap_or(default.password_rounds),
-            };
-            let (secrets, genesis) =
-                casemate_hsm::create(&settings, &this, &SystemEntropy, Clock::machine())?;
-            provider.create(&secrets.export())?;
-            (secrets, Some(genesis))
-        }
-    };
-    let (reader, applier) = casemate_hsm::start(secrets, this, Box::new(SystemEntropy))?;
-    Ok((reader, applier, genesis))
 }

@@ -143,11 +143,32 @@ fn rule(argument: u8, operator: SeccompCmpOp, value: u64) -> Result<SeccompRule,
     Ok(SeccompRule::new(vec![condition])?)
 }
 
-fn rules() -> Result<BTreeMap<c_long, Vec<SeccompRule>>, FilterError> {
+/// The low bits of a socket's type; above them are flags.
+const TYPE_MASK: u64 = 0xf;
+
+/// A stream socket of a family.
+fn stream(family: u64) -> Result<SeccompRule, FilterError> {
+    let stream = u64::from(libc::SOCK_STREAM.unsigned_abs());
+    let condition = SeccompCondition::new;
+    Ok(SeccompRule::new(vec![
+        condition(0, SeccompCmpArgLen::Dword, SeccompCmpOp::Eq, family)?,
+        condition(1, SeccompCmpArgLen::Dword, SeccompCmpOp::MaskedEq(TYPE_MASK), stream)?,
+    ])?)
+}
+
+fn rules(peers: bool) -> Result<BTreeMap<c_long, Vec<SeccompRule>>, FilterError> {
     let all = [ALLOWED, ALLOWED_HERE, ALLOWED_TO_TESTS].concat();
     let mut rules: BTreeMap<_, _> = all.into_iter().map(|call| (call, Vec::new())).collect();
     let local = u64::from(libc::AF_UNIX.unsigned_abs());
-    rules.insert(libc::SYS_socket, vec![rule(0, SeccompCmpOp::Eq, local)?]);
+    let mut sockets = vec![rule(0, SeccompCmpOp::Eq, local)?];
+    if peers {
+        // Connections to other HSMs: TCP alone, and landlock knows the ports.
+        rules.insert(libc::SYS_connect, Vec::new());
+        for family in [libc::AF_INET, libc::AF_INET6] {
+            sockets.push(stream(u64::from(family.unsigned_abs()))?);
+        }
+    }
+    rules.insert(libc::SYS_socket, sockets);
     let executable = u64::from(libc::PROT_EXEC.unsigned_abs());
     for call in [libc::SYS_mmap, libc::SYS_mprotect] {
         rules.insert(call, vec![rule(2, SeccompCmpOp::MaskedEq(executable), 0)?]);
@@ -160,10 +181,10 @@ fn rules() -> Result<BTreeMap<c_long, Vec<SeccompRule>>, FilterError> {
 }
 
 /// From now on the process makes no other calls, in all its threads, for ever.
-pub(crate) fn restrict() -> Result<(), FilterError> {
+pub(crate) fn restrict(peers: bool) -> Result<(), FilterError> {
     let refused = SeccompAction::Errno(libc::EPERM.unsigned_abs());
     let architecture = std::env::consts::ARCH.try_into()?;
-    let filter = SeccompFilter::new(rules()?, refused, SeccompAction::Allow, architecture)?;
+    let filter = SeccompFilter::new(rules(peers)?, refused, SeccompAction::Allow, architecture)?;
     let program: BpfProgram = filter.try_into()?;
     Ok(seccompiler::apply_filter_all_threads(&program)?)
 }
@@ -174,7 +195,7 @@ mod tests {
 
     #[test]
     fn nothing_that_leads_out_is_allowed() {
-        let rules = rules().unwrap();
+        let rules = rules(false).unwrap();
         for call in [
             libc::SYS_connect,
             libc::SYS_bind,

@@ -142,6 +142,12 @@ impl From<Error> for Code {
             | Error::CertificateExpired
             | Error::TrustAnchorInvalid
             | Error::ActivationRefused
+            | Error::JoinInvalid
+            | Error::AdmissionRefused
+            | Error::HsmKnown
+            | Error::HsmNotFound
+            | Error::LastHsm
+            | Error::HsmLimit
             | Error::UserExists
             | Error::UserOwnsKeys
             | Error::LastAdmin

@@ -106,6 +106,20 @@ pub enum Error {
     TrustAnchorInvalid,
     #[error("the activation is not signed by a key under the trust anchor")]
     ActivationRefused,
+    #[error("what the module says of itself is not signed by its identity key, or makes no sense")]
+    JoinInvalid,
+    #[error("the admission is not signed by a key under the trust anchor, or is over")]
+    AdmissionRefused,
+    #[error(
+        "the HSM is a member already, or was one: a module that was removed joins as a new one"
+    )]
+    HsmKnown,
+    #[error("there is no such HSM in the cluster")]
+    HsmNotFound,
+    #[error("the last HSM cannot be taken out")]
+    LastHsm,
+    #[error("the cluster has as many HSMs as it may")]
+    HsmLimit,
     #[error("a log-in is needed")]
     LogInRequired,
     #[error("the key wants the user's password for each use")]
@@ -293,6 +307,12 @@ impl Error {
             Self::CertificateExpired => row(45, Class::Never),
             Self::TrustAnchorInvalid => row(46, Class::Never),
             Self::ActivationRefused => row(47, Class::Never),
+            Self::JoinInvalid => row(48, Class::Never),
+            Self::AdmissionRefused => row(49, Class::Never),
+            Self::HsmKnown => row(50, Class::Never),
+            Self::HsmNotFound => row(51, Class::Never),
+            Self::LastHsm => row(52, Class::Never),
+            Self::HsmLimit => row(53, Class::Never),
             Self::LogInRequired => row(60, Class::AfterLogIn),
             Self::PasswordRequired => row(75, Class::Never),
             Self::RoleRefused => row(61, Class::Never),
@@ -455,6 +475,12 @@ impl Error {
             45 => Self::CertificateExpired,
             46 => Self::TrustAnchorInvalid,
             47 => Self::ActivationRefused,
+            48 => Self::JoinInvalid,
+            49 => Self::AdmissionRefused,
+            50 => Self::HsmKnown,
+            51 => Self::HsmNotFound,
+            52 => Self::LastHsm,
+            53 => Self::HsmLimit,
             60 => Self::LogInRequired,
             61 => Self::RoleRefused,
             62 => Self::PasswordIncorrect,
@@ -534,7 +560,7 @@ mod tests {
             assert_eq!(Error::from_wire(code, argument, retry), error);
             assert!(!error.to_string().is_empty());
         }
-        assert_eq!(Error::every().count(), 84);
+        assert_eq!(Error::every().count(), 90);
     }
 
     #[test]

@@ -70,6 +70,7 @@ impl OneHsm {
         let this = ThisHsm {
             id: HsmId::from_bytes([1; 10]),
             address: "127.0.0.1:2223".to_owned(),
+            peer_address: "127.0.0.1:2224".to_owned(),
             zone: "1".to_owned(),
             version: "0".to_owned(),
             protection: "file".to_owned(),

@@ -18,6 +18,7 @@ use serde_json::json;
 use crate::arguments::{Dev, Mode, Up};
 use crate::cluster;
 use crate::error::{CliError, read, write};
+use crate::members;
 use crate::output::Output;
 use crate::user;
 
@@ -53,7 +54,7 @@ pub(crate) fn run(command: Dev, output: &Output) -> Result<(), CliError> {
         Dev::Start { number, directory } => {
             let hsm = one(&directory.dir, number)?;
             hsm.start()?;
-            wait_until_ready(&hsm, &Config::load(&directory.dir.join(CONFIG))?)?;
+            wait_until_ready(&hsm, &config_of(&hsm, &directory.dir.join(CONFIG))?)?;
             output.result(&format!("HSM {number} runs"), json!({ "started": number }));
             Ok(())
         }
@@ -151,10 +152,12 @@ fn up(arguments: &Up, output: &Output) -> Result<(), CliError> {
     let directory = &arguments.directory.dir;
     let config_path = directory.join(CONFIG);
     if config_path.exists() {
-        for hsm in all(directory)? {
-            output.progress("starting the HSM");
-            hsm.start()?;
-            wait_until_ready(&hsm, &Config::load(&config_path)?)?;
+        output.progress("starting the cluster");
+        let hsms = all(directory)?;
+        // All at once: one of several is nothing alone.
+        hsms.iter().try_for_each(Hsm::start)?;
+        for hsm in &hsms {
+            wait_until_ready(hsm, &config_of(hsm, &config_path)?)?;
         }
         let config = absolute(&config_path).display().to_string();
         let text = format!(
@@ -169,41 +172,87 @@ fn up(arguments: &Up, output: &Output) -> Result<(), CliError> {
         output.progress("removing a cluster that was never finished");
         wipe(directory)?;
     }
-    let address = format!("127.{}.1.1:2223", arguments.network);
-    expect_free(&address)?;
+    for number in 1..=arguments.hsms {
+        expect_free(&process::address(arguments.network, number))?;
+    }
     std::fs::create_dir_all(directory)?;
-    let hsm = Hsm::at(directory, 1);
-    let made = make(arguments, &hsm, &address, output);
+    let made = make(arguments, output);
     if made.is_err() {
-        // The cause is told; that the HSM cannot be stopped, too, would hide it.
-        let _stopped = hsm.kill().is_ok();
+        // The cause is told; that an HSM cannot be stopped, too, would hide it.
+        let _stopped = present(directory).try_for_each(|hsm| hsm.kill()).is_ok();
     }
     made
 }
 
+/// The configuration of a client that asks one HSM alone.
+fn config_of(hsm: &Hsm, path: &Path) -> Result<Config, CliError> {
+    let config = Config::load(path)?;
+    Ok(Config { addresses: vec![hsm.address()?], ..config })
+}
+
 /// Makes a new cluster. Its configuration appears last, so that a cluster which has one is whole.
-fn make(arguments: &Up, hsm: &Hsm, address: &str, output: &Output) -> Result<(), CliError> {
+fn make(arguments: &Up, output: &Output) -> Result<(), CliError> {
     let directory = &arguments.directory.dir;
-    output.progress("starting the HSM");
-    hsm.prepare(address, arguments.mode == Mode::Fips)?;
-    hsm.start()?;
-    let bare = Config::uninitialized(address);
-    wait_until_ready(hsm, &bare)?;
+    let alone = arguments.hsms == 1;
+    let hsms: Vec<Hsm> = (1..=arguments.hsms).map(|number| Hsm::at(directory, number)).collect();
+    output.progress("starting the HSMs");
+    for hsm in &hsms {
+        hsm.prepare(arguments.network, alone, arguments.mode == Mode::Fips)?;
+        hsm.start()?;
+    }
+    let address = process::address(arguments.network, 1);
+    let bare = Config::uninitialized(&address);
+    let first = Hsm::at(directory, 1);
+    wait_until_ready(&first, &bare)?;
     output.progress("initialising the cluster");
-    let cluster = initialize(directory, &bare, address)?;
+    let addresses: Vec<String> =
+        hsms.iter().map(|hsm| process::address(arguments.network, hsm.number)).collect();
+    let cluster = initialize(directory, &bare, &addresses)?;
     let admin_password = arguments.admin_password.clone().unwrap_or_else(password);
     let user_password = arguments.user_password.clone().unwrap_or_else(password);
     output.progress("activating it");
     let unfinished = directory.join(UNFINISHED);
-    let client = Client::new(Config::load(&unfinished)?);
+    let client = Client::new(config_of(&first, &unfinished)?);
     activate(directory, &client, &admin_password)?;
     client.log_in("admin", &admin_password, Some(Role::Admin))?;
     user::create(&client, "app", Role::CryptoUser, &user_password)?;
+    if let [_, others @ ..] = hsms.as_slice() {
+        output.progress("letting the other HSMs in");
+        let_in(directory, &client, others, &unfinished)?;
+    }
     client.log_out()?;
     let config = directory.join(CONFIG);
     std::fs::rename(&unfinished, &config)?;
-    say_what_next(&cluster, &config, (&admin_password, &user_password), output);
+    say_what_next((&cluster, arguments.hsms), &config, (&admin_password, &user_password), output);
     Ok(())
+}
+
+/// Lets HSMs in as they ask, and waits until each serves.
+fn let_in(directory: &Path, admin: &Client, others: &[Hsm], config: &Path) -> Result<(), CliError> {
+    let text = |name: &str| {
+        Ok::<_, CliError>(String::from_utf8_lossy(&read(&directory.join(name))?).into_owned())
+    };
+    let (key, certificate) = (text("customerCA.key")?, text("customerCA.crt")?);
+    let start = Instant::now();
+    let mut left = others.len();
+    while left > 0 {
+        for request in members::joining(admin)? {
+            members::add(admin, &request, (&key, &certificate))?;
+            left -= 1;
+        }
+        if let Some(ended) = others.iter().find(|hsm| hsm.running().is_none()) {
+            return Err(CliError::Failed(format!(
+                "HSM {} ended at once: {}",
+                ended.number,
+                ended.last_words()
+            )));
+        }
+        if start.elapsed() > PATIENCE {
+            return Err(CliError::Failed(format!("{left} HSMs did not ask to be let in")));
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    others.iter().try_for_each(|hsm| wait_until_ready(hsm, &config_of(hsm, config)?))
 }
 
 /// Refuses an address that somebody listens on: it would be another cluster that answers.
@@ -221,7 +270,7 @@ fn absolute(path: &Path) -> PathBuf {
     std::path::absolute(path).unwrap_or_else(|_error| path.to_owned())
 }
 
-fn initialize(directory: &Path, config: &Config, address: &str) -> Result<String, CliError> {
+fn initialize(directory: &Path, config: &Config, addresses: &[String]) -> Result<String, CliError> {
     let client = Client::new(config.clone());
     let csr = cluster::fetch_csr(&client)?;
     let id = cluster::check_csr(&csr.csr, None)?;
@@ -231,12 +280,7 @@ fn initialize(directory: &Path, config: &Config, address: &str) -> Result<String
     let status = cluster::fetch_status(&client)?;
     write(&directory.join("customerCA.crt"), customer.certificate.as_bytes())?;
     process::write_private(&directory.join("customerCA.key"), customer.key.as_bytes())?;
-    let text = cluster::client_config(
-        &id,
-        &[address.to_owned()],
-        "customerCA.crt",
-        &status.cluster_key_sha256,
-    );
+    let text = cluster::client_config(&id, addresses, "customerCA.crt", &status.cluster_key_sha256);
     write(&directory.join(UNFINISHED), text.as_bytes())?;
     Ok(id)
 }
@@ -258,15 +302,25 @@ fn pkcs11_module() -> Option<PathBuf> {
     [beside, packaged].into_iter().find(|path| path.exists())
 }
 
-fn say_what_next(cluster: &str, config: &Path, passwords: (&str, &str), output: &Output) {
+fn say_what_next(
+    (cluster, hsms): (&str, u8),
+    config: &Path,
+    passwords: (&str, &str),
+    output: &Output,
+) {
     let (admin, user) = passwords;
+    let what = match hsms {
+        1 => "one HSM, not durable against its loss".to_owned(),
+        2 => "two HSMs; changes need both of them".to_owned(),
+        more => format!("{more} HSMs, each in a zone of its own"),
+    };
     let config = absolute(config).display().to_string();
     let module = pkcs11_module().map(|path| path.display().to_string());
     let pkcs11 = module.as_ref().map_or_else(String::new, |module| {
         format!("\n  pkcs11-tool --module {module} --login --pin app:{user} --list-objects")
     });
     let text = format!(
-        "{cluster} is ready: one HSM, not durable against its loss\n\n\
+        "{cluster} is ready: {what}\n\n\
          admin        admin:{admin}\n\
          crypto user  app:{user}\n\n\
          Try next:\n  \

@@ -36,10 +36,28 @@ fn daemon() -> PathBuf {
     beside.filter(|path| path.exists()).unwrap_or_else(|| PathBuf::from("casemate-hsmd"))
 }
 
+/// The address of an HSM for applications.
+pub(crate) fn address(network: u8, number: u8) -> String {
+    format!("127.{network}.{number}.1:2223")
+}
+
+/// Its address for other HSMs.
+pub(crate) fn peer_address(network: u8, number: u8) -> String {
+    format!("127.{network}.{number}.1:2224")
+}
+
 impl Hsm {
     /// The HSM with that number.
     pub(crate) fn at(directory: &Path, number: u8) -> Self {
         Self { number, directory: directory.join(format!("hsm-{number}")) }
+    }
+
+    /// Returns its address for applications, by its configuration.
+    pub(crate) fn address(&self) -> Result<String, CliError> {
+        let text = std::fs::read_to_string(self.directory.join("hsmd.toml"))?;
+        let line = text.lines().find_map(|line| line.strip_prefix("listen = \""));
+        let address = line.map(|line| line.trim_end_matches('"').to_owned());
+        address.ok_or_else(|| CliError::Failed(format!("HSM {} has no address", self.number)))
     }
 
     /// Whether it was prepared.
@@ -53,14 +71,26 @@ impl Hsm {
     }
 
     /// Writes its configuration.
-    pub(crate) fn prepare(&self, address: &str, fips: bool) -> Result<(), CliError> {
+    ///
+    /// The first HSM makes the cluster; the others join it at `first`'s address. One that stays alone listens for no other.
+    pub(crate) fn prepare(&self, network: u8, alone: bool, fips: bool) -> Result<(), CliError> {
         std::fs::create_dir_all(&self.directory)?;
         let data = std::path::absolute(self.directory.join("data"))?;
+        let begins = if self.number == 1 {
+            format!("[create]\ndev = true\npublic_objects = true\nfips_mode = {fips}\n")
+        } else {
+            format!("[join]\naddresses = [\"{}\"]\n", peer_address(network, 1))
+        };
+        let peers = if alone {
+            String::new()
+        } else {
+            format!("peer_listen = \"{}\"\n", peer_address(network, self.number))
+        };
         let text = format!(
             "# An HSM of a local cluster, made by `casemate dev up`.\n\
-             data_directory = \"{}\"\nlisten = \"{address}\"\nzone = \"{}\"\n\n\
-             [create]\ndev = true\npublic_objects = true\nfips_mode = {fips}\n",
+             data_directory = \"{}\"\nlisten = \"{}\"\n{peers}zone = \"{}\"\n\n{begins}",
             data.display(),
+            address(network, self.number),
             self.number,
         );
         std::fs::write(self.directory.join("hsmd.toml"), text)?;

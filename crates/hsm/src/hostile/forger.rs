@@ -13,7 +13,7 @@ use super::{
 use crate::command::{Author, Change, Command, Request};
 use crate::objects::ObjectCommand;
 use crate::sealing::{Keyring, Purpose};
-use crate::secrets::Secrets;
+use crate::secrets::{Own, Secrets};
 use crate::users::UserChange;
 use crate::window::RequestId;
 
@@ -79,7 +79,7 @@ fn commands_of_another_cluster_incarnation_or_purpose_do_nothing() {
         let (cluster, incarnation) =
             (ClusterId::from_bytes([7; 10]), Incarnation::from_bytes([8; 16]));
         let hsm = HsmId::from_bytes([1; 10]);
-        Secrets::generate(cluster, incarnation, hsm, Secret::from_slice(&[9]))
+        Secrets::generate(cluster, incarnation, hsm, Own::generate().unwrap())
     };
     for (who, secrets) in [
         ("a cluster with the same ids and other keys", other_keys),

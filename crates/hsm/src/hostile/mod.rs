@@ -28,7 +28,7 @@ use crate::objects::command::Sealed;
 use crate::objects::material::Draft;
 use crate::objects::object::{Header, Origin};
 use crate::reader::Shared;
-use crate::secrets::Secrets;
+use crate::secrets::{Own, Secrets};
 use crate::state::State;
 use crate::users::User;
 use crate::{Applier, limits};
@@ -59,17 +59,18 @@ fn random<const N: usize>() -> [u8; N] {
 
 fn this_hsm() -> ThisHsm {
     ThisHsm {
+        peer_address: "127.0.0.1:2224".to_owned(),
         id: HsmId::from_bytes([1; 10]),
-        address: String::new(),
-        zone: String::new(),
-        version: String::new(),
+        address: "127.0.0.1:2223".to_owned(),
+        zone: "1".to_owned(),
+        version: "0".to_owned(),
         protection: String::new(),
     }
 }
 
 fn secrets() -> Secrets {
     let (cluster, incarnation) = (ClusterId::from_bytes([7; 10]), Incarnation::from_bytes([8; 16]));
-    Secrets::generate(cluster, incarnation, HsmId::from_bytes([1; 10]), Secret::from_slice(&[9]))
+    Secrets::generate(cluster, incarnation, HsmId::from_bytes([1; 10]), Own::generate().unwrap())
 }
 
 fn verifier() -> Verifier {

@@ -2,7 +2,7 @@
 //!
 //! Attack: `eve` is deleted, or logs out, or loses a right, on one HSM; another has not heard of it and goes on for her.
 
-use casemate_protocol::identity::{Epoch, Generation, ObjectId, UserId, UserName};
+use casemate_protocol::identity::{Epoch, Generation, HsmId, ObjectId, UserId, UserName};
 use casemate_protocol::{AttributeType, Error, Role};
 use strum::VariantArray as _;
 
@@ -11,6 +11,7 @@ use super::{
 };
 use crate::command::{Author, Change};
 use crate::lifecycle::LifecycleChange;
+use crate::members::MemberChange;
 use crate::objects::ObjectCommand;
 use crate::objects::object::Header;
 use crate::users::{User, UserChange};
@@ -30,6 +31,7 @@ enum Kind {
     Destroy,
     SessionFloor,
     KeepSessionFloors,
+    RemoveHsm,
 }
 
 /// A new kind of command does not compile here until it is decided which of [`Kind`] covers it.
@@ -51,6 +53,9 @@ fn covered_by(change: &Change) -> &'static [Kind] {
         Change::Objects(ObjectCommand::Destroy { .. }) => &[Kind::Destroy],
         Change::Objects(ObjectCommand::SessionFloor { .. }) => &[Kind::SessionFloor],
         Change::Objects(ObjectCommand::KeepSessionFloors) => &[Kind::KeepSessionFloors],
+        // An admission needs a cluster with a certificate: `tests/module/joining.rs`.
+        Change::Member(MemberChange::Admit(_)) => &[],
+        Change::Member(MemberChange::Remove(_)) => &[Kind::RemoveHsm],
     }
 }
 
@@ -110,6 +115,11 @@ impl Bench {
                 let floors = &mut self.applier.state.objects.session_floors;
                 floors.raise(kept, Generation(2), NOW);
                 objects(ObjectCommand::KeepSessionFloors)
+            }
+            Kind::RemoveHsm => {
+                let ids = [8, 9].map(|id| HsmId::from_bytes([id; 10]));
+                ids.iter().for_each(|id| self.applier.state.members.put(*id, Default::default()));
+                (author(ADMIN), Change::Member(MemberChange::Remove(ids[1])))
             }
         };
         assert!(covered_by(&change).contains(&kind));

@@ -11,7 +11,7 @@
 
 use casemate_crypto::{Secret, ec};
 use casemate_protocol::Error;
-use casemate_protocol::identity::ClusterId;
+use casemate_protocol::identity::{ClusterId, HsmId};
 use casemate_protocol::messages::Csr;
 use casemate_protocol::statements;
 use rcgen::PKCS_ECDSA_P256_SHA256 as P256;
@@ -125,12 +125,11 @@ pub(super) fn check_cluster_certificate(
     if holds { check_time(&certificate, now) } else { Err(Error::CertificateInvalid) }
 }
 
-/// Checks that a key under the trust anchor signed the activation: the anchor's own, or one that it issued.
-pub(super) fn check_activation(
+/// Checks that a key under the trust anchor signed a statement: the anchor's own, or one that it issued.
+pub(crate) fn check_signature_under(
     trust_anchor: &[u8],
     certificate_pem: &str,
-    statement: &[u8],
-    signature: &[u8],
+    (statement, signature): (&[u8], &[u8]),
     now: Time,
 ) -> Result<(), Error> {
     let anchor = parse(trust_anchor).ok_or(Error::Internal)?;
@@ -150,6 +149,16 @@ pub(super) fn check_activation(
         signature,
     );
     verified.map_err(|_error: casemate_crypto::Error| Error::ActivationRefused)
+}
+
+/// Makes the certificate by which a module shows its identity key on the port between HSMs: self-signed, DER. It counts for its key alone.
+///
+/// # Errors
+/// [`StartError::Certificate`].
+pub fn identity_certificate(hsm: HsmId, identity: &Secret) -> Result<Vec<u8>, StartError> {
+    let mut params = CertificateParams::default();
+    params.distinguished_name = named(&hsm.to_string());
+    Ok(params.self_signed(&rcgen_key(identity)?)?.der().to_vec())
 }
 
 /// Makes a fresh TLS key and its leaf certificate.

@@ -5,10 +5,13 @@ use std::sync::Arc;
 use casemate_protocol::Error;
 use casemate_protocol::canonical::{CanonicalError, Reader, Writer};
 use casemate_protocol::identity::{ClusterId, UserId};
-use casemate_protocol::messages::{Answer, Csr, Empty, Lifecycle};
+use casemate_protocol::messages::{Answer, Csr, Empty, JoinRequest, Lifecycle};
+
+use prost::Message as _;
 
 use super::{ClusterState, Settings, certificates, first_admin};
 use crate::log_in::password::Verifier;
+use crate::members::join;
 use crate::sealing::Keyring;
 use crate::state::State;
 use crate::users::{decode_verifier, encode_verifier};
@@ -16,7 +19,15 @@ use crate::users::{decode_verifier, encode_verifier};
 /// A change in the life of a cluster.
 pub(crate) enum LifecycleChange {
     /// The first entry of every log.
-    Create { id: ClusterId, settings: Settings, sealed_key: Vec<u8>, spki: Vec<u8>, csr: Csr },
+    Create {
+        id: ClusterId,
+        settings: Settings,
+        sealed_key: Vec<u8>,
+        spki: Vec<u8>,
+        csr: Csr,
+        /// The first HSM.
+        first: Box<JoinRequest>,
+    },
     /// The customer's certificate (DER) and trust anchor (DER).
     Initialize { certificate: Vec<u8>, trust_anchor: Vec<u8> },
     /// The first admin.
@@ -27,11 +38,12 @@ impl LifecycleChange {
     /// Writes it into a command.
     pub(crate) fn encode(&self, writer: &mut Writer) {
         match self {
-            Self::Create { id, settings, sealed_key, spki, csr } => {
+            Self::Create { id, settings, sealed_key, spki, csr, first } => {
                 writer.u8(1).fixed(id.as_bytes());
                 encode_settings(settings, writer);
                 writer.bytes(sealed_key).bytes(spki);
                 encode_csr(csr, writer);
+                writer.bytes(&first.encode_to_vec());
             }
             Self::Initialize { certificate, trust_anchor } => {
                 writer.u8(2).bytes(certificate).bytes(trust_anchor);
@@ -55,6 +67,9 @@ impl LifecycleChange {
                 sealed_key: reader.bytes()?.to_vec(),
                 spki: reader.bytes()?.to_vec(),
                 csr: decode_csr(reader)?,
+                first: JoinRequest::decode(reader.bytes()?)
+                    .map(Box::new)
+                    .map_err(|_error: prost::DecodeError| CanonicalError::Value)?,
             }),
             2 => {
                 let certificate = reader.bytes()?.to_vec();
@@ -74,7 +89,7 @@ impl LifecycleChange {
     /// Why not; the state is then as before.
     pub(crate) fn apply(self, state: &mut State, keyring: &Keyring) -> Result<Answer, Error> {
         match self {
-            Self::Create { id, settings, sealed_key, spki, csr } => {
+            Self::Create { id, settings, sealed_key, spki, csr, first } => {
                 if state.cluster.is_some() {
                     return Err(Error::AlreadyInitialized);
                 }
@@ -89,6 +104,8 @@ impl LifecycleChange {
                     trust_anchor: Vec::new(),
                 };
                 cluster.open_key(keyring)?;
+                join::check_request(&first)?;
+                state.members.put(join::hsm_of(&first)?, *first);
                 state.cluster = Some(Arc::new(cluster));
             }
             Self::Initialize { certificate, trust_anchor } => {

@@ -24,10 +24,11 @@ use crate::command::Change;
 use crate::entropy::{Entropy, Time, draw};
 use crate::limits;
 use crate::log_in::password::{self, Verifier};
+use crate::members::join;
 use crate::outcome::{Answered, Outcome};
 use crate::reader::{Caller, Context, Reader as ModuleReader, Shared};
 use crate::sealing::{Keyring, Purpose};
-use crate::secrets::Secrets;
+use crate::secrets::{Own, Secrets};
 use crate::{Applier, StartError};
 
 pub(crate) mod certificates;
@@ -76,6 +77,8 @@ pub struct ThisHsm {
     pub id: HsmId,
     /// The address that clients use.
     pub address: String,
+    /// The address that other HSMs use.
+    pub peer_address: String,
     /// The label of its zone.
     pub zone: String,
     /// The version of its software.
@@ -102,6 +105,11 @@ pub(crate) struct ClusterState {
 }
 
 impl ClusterState {
+    /// Returns the customer's CA certificate, DER; empty before initialisation.
+    pub(crate) fn trust_anchor(&self) -> &[u8] {
+        &self.trust_anchor
+    }
+
     /// Returns SHA-256 of the cluster key's SubjectPublicKeyInfo: what clients pin.
     pub(crate) fn key_sha256(&self) -> [u8; 32] {
         digest::sha256(&[&self.spki])
@@ -127,12 +135,13 @@ pub fn create(
     entropy: &dyn Entropy,
     now: Time,
 ) -> Result<(Secrets, Vec<u8>), StartError> {
-    let identity = ec::PrivateKey::generate(ec::Curve::P256)?.to_pkcs8()?;
+    let own = Own::generate()?;
+    let first = join::request(this, &own)?;
     let cluster = ClusterId::from_bytes(draw(entropy));
     let incarnation = Incarnation::from_bytes(draw(entropy));
     let key = ec::PrivateKey::generate(ec::Curve::P256)?;
-    let csr = certificates::request(cluster, this, &key, &identity)?;
-    let secrets = Secrets::generate(cluster, incarnation, this.id, identity);
+    let csr = certificates::request(cluster, this, &key, own.identity())?;
+    let secrets = Secrets::generate(cluster, incarnation, this.id, own);
     let keyring = Keyring::new(&secrets);
     let fields = Writer::new("casemate/cluster-key/v1").fixed(cluster.as_bytes()).finish();
     let change = LifecycleChange::Create {
@@ -141,6 +150,7 @@ pub fn create(
         sealed_key: keyring.seal(Purpose::Token, &fields, key.to_pkcs8()?.expose()),
         spki: key.public_key()?.to_spki()?,
         csr,
+        first: Box::new(first),
     };
     let command = crate::command::Command {
         id: casemate_protocol::identity::CommandId::from_bytes(draw(entropy)),
@@ -205,11 +215,10 @@ pub(crate) fn activate(
     let secret = password::check_form(&request.password)?;
     if !cluster.settings.activation_open {
         let statement = statements::activation(cluster.id, &caller.exporter, &caller.nonce);
-        certificates::check_activation(
+        certificates::check_signature_under(
             &cluster.trust_anchor,
             &request.certificate,
-            &statement,
-            &request.signature,
+            (&statement, &request.signature),
             context.now,
         )?;
     }

@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by a panic")]
 
 mod fips_mode;
+mod joining;
 mod keys;
 mod life_of_a_cluster;
 mod locks;

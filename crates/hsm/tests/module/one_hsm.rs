@@ -24,7 +24,7 @@ pub(crate) struct Hsm {
     pub(crate) reader: Reader,
     pub(crate) applier: Applier,
     pub(crate) ca: Certificate,
-    ca_key: KeyPair,
+    pub(crate) ca_key: KeyPair,
     ca_params: CertificateParams,
     secrets: Vec<u8>,
     this: ThisHsm,
@@ -61,6 +61,7 @@ impl Hsm {
         let this = ThisHsm {
             id: HsmId::from_bytes([1; 10]),
             address: "127.0.0.1:2223".to_owned(),
+            peer_address: "127.0.0.1:2224".to_owned(),
             zone: "1".to_owned(),
             version: "0".to_owned(),
             protection: "file".to_owned(),

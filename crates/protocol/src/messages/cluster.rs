@@ -99,6 +99,15 @@ pub struct HsmStatus {
     /// When its leaf certificate ends, seconds since 1970.
     #[prost(uint64, tag = "7")]
     pub certificate_end: u64,
+    /// Its number among the members.
+    #[prost(uint64, tag = "8")]
+    pub node: u64,
+    /// Its address for other HSMs.
+    #[prost(string, tag = "9")]
+    pub peer_address: String,
+    /// Whether it answers this status.
+    #[prost(bool, tag = "10")]
+    pub this: bool,
 }
 
 /// The cluster's certificate request.

@@ -14,6 +14,7 @@ use crate::template::Template;
 
 mod cluster;
 mod hello;
+mod members;
 mod objects;
 mod operations;
 mod parameters;
@@ -21,6 +22,9 @@ mod users;
 
 pub use cluster::{Activate, Csr, HsmStatus, Initialize, Settings, Status};
 pub use hello::{ClientHello, Lifecycle, ServerHello};
+pub use members::{
+    AddHsm, Handover, JoinAnswer, JoinRequest, JoinRequests, Joining, PeerHello, RemoveHsm,
+};
 pub use objects::{
     AttributeAnswer, Attributes, FindObjects, Found, FoundObject, GenerateKey, GenerateKeyPair,
     GetAttributes, MadeObject, MadePair, ObjectAndTemplate, ObjectReference,
@@ -55,7 +59,7 @@ pub struct Request {
     /// What is asked.
     #[prost(
         oneof = "Ask",
-        tags = "10, 11, 12, 13, 14, 15, 20, 21, 22, 30, 31, 32, 33, 40, 41, 42, 43, 44, 45, 46, 47, 48, 50, 51, 52, 53, 54, 55, 56, 57, 58, 59"
+        tags = "10, 11, 12, 13, 14, 15, 16, 17, 18, 20, 21, 22, 30, 31, 32, 33, 40, 41, 42, 43, 44, 45, 46, 47, 48, 50, 51, 52, 53, 54, 55, 56, 57, 58, 59"
     )]
     pub ask: Option<Ask>,
 }
@@ -82,6 +86,15 @@ pub enum Ask {
     /// Answered by [`Answer::Settings`]; needs no log-in.
     #[prost(message, tag = "15")]
     Settings(Empty),
+    /// Modules that asked this HSM to join. Answered by [`Answer::JoinRequests`].
+    #[prost(message, tag = "16")]
+    ListJoining(Empty),
+    /// Lets a module in. Answered by [`Answer::Done`].
+    #[prost(message, tag = "17")]
+    AddHsm(AddHsm),
+    /// Takes an HSM out. Answered by [`Answer::Done`].
+    #[prost(message, tag = "18")]
+    RemoveHsm(RemoveHsm),
     /// Answered by [`Answer::LoggedIn`].
     #[prost(message, tag = "20")]
     LogIn(LogIn),
@@ -174,7 +187,10 @@ pub struct Reply {
     #[prost(bytes = "vec", tag = "1")]
     pub index: Vec<u8>,
     /// The answer, or why there is none.
-    #[prost(oneof = "Answer", tags = "2, 3, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22")]
+    #[prost(
+        oneof = "Answer",
+        tags = "2, 3, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23"
+    )]
     pub answer: Option<Answer>,
 }
 
@@ -227,6 +243,9 @@ pub enum Answer {
     /// See [`Ask::Settings`].
     #[prost(message, tag = "22")]
     Settings(Settings),
+    /// See [`Ask::ListJoining`].
+    #[prost(message, tag = "23")]
+    JoinRequests(JoinRequests),
 }
 
 /// An error in three numbers ([`crate::Error::to_wire`]).

@@ -1,0 +1,273 @@
+//! A module that joins: what it asks, what it is answered, and what it makes of the secrets that it gets.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
+
+use casemate_crypto::{Hash, Secret, ec, hybrid};
+use casemate_protocol::canonical::{CanonicalError, Reader as CanonicalReader, Writer};
+use casemate_protocol::identity::{ClusterId, HsmId, Incarnation};
+use casemate_protocol::messages::{Handover, JoinAnswer, JoinRequest, Joining};
+use casemate_protocol::{Error, statements};
+
+use super::MemberAddress;
+use crate::StartError;
+use crate::lifecycle::ThisHsm;
+use crate::limits;
+use crate::reader::Reader;
+use crate::secrets::{Own, Secrets};
+
+const DOMAIN: &str = "casemate/joiner/v1";
+const HANDOVER_DOMAIN: &str = "casemate/handed-over/v1";
+/// Bytes of an address, a zone or a version.
+const TEXT_BYTES_MAX: usize = 64;
+
+/// Returns which HSM a request is of.
+///
+/// # Errors
+/// [`Error::JoinInvalid`].
+pub(crate) fn hsm_of(request: &JoinRequest) -> Result<HsmId, Error> {
+    let id = request.hsm.as_slice().try_into();
+    id.map(HsmId::from_bytes)
+        .map_err(|_error: std::array::TryFromSliceError| Error::JoinInvalid)
+}
+
+/// Checks what a module says of itself: it makes sense, and its identity key signed it.
+///
+/// # Errors
+/// [`Error::JoinInvalid`].
+pub(crate) fn check_request(request: &JoinRequest) -> Result<(), Error> {
+    hsm_of(request)?;
+    let texts = [&request.address, &request.peer_address, &request.zone, &request.version];
+    let printable = |text: &&String| {
+        !text.is_empty()
+            && text.len() <= TEXT_BYTES_MAX
+            && text.bytes().all(|b| b.is_ascii_graphic())
+    };
+    let sense = texts.iter().all(printable)
+        && request.peer_address.parse::<std::net::SocketAddr>().is_ok()
+        && request.receiving_key.len() == hybrid::PUBLIC_KEY_BYTES;
+    if !sense {
+        return Err(Error::JoinInvalid);
+    }
+    let statement = statements::join(request);
+    casemate_crypto::verify_spki(&request.identity, Hash::Sha256, &statement, &request.signature)
+        .map_err(|_error: casemate_crypto::Error| Error::JoinInvalid)
+}
+
+/// What became of a request to join.
+pub struct Considered {
+    /// What the module is told.
+    pub answer: JoinAnswer,
+    /// Whether it waits from now on: the one who runs this HSM is told once.
+    pub first: bool,
+}
+
+/// Modules that asked, in the memory of one HSM; bounded, for whoever reaches the port may ask.
+#[derive(Default)]
+pub(crate) struct Pending(Mutex<BTreeMap<HsmId, JoinRequest>>);
+
+impl Pending {
+    fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<HsmId, JoinRequest>> {
+        // A panic elsewhere leaves whole requests behind: they are still good.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Returns all of them.
+    pub(crate) fn list(&self) -> Vec<JoinRequest> {
+        self.lock().values().cloned().collect()
+    }
+
+    /// Keeps one; returns whether it is new here.
+    fn keep(&self, id: HsmId, request: JoinRequest) -> bool {
+        let mut pending = self.lock();
+        if pending.len() >= limits::JOINING_MAX && !pending.contains_key(&id) {
+            return false;
+        }
+        pending.insert(id, request).is_none()
+    }
+
+    fn forget(&self, id: HsmId) {
+        self.lock().remove(&id);
+    }
+}
+
+impl Reader {
+    /// Returns the members, for whoever carries messages to them.
+    #[must_use]
+    pub fn members(&self) -> Vec<MemberAddress> {
+        self.state().members.iter().map(|hsm| hsm.address()).collect()
+    }
+
+    /// Answers a module that asks to join. `identity` is SHA-256 of the key that it showed on the connection.
+    #[must_use]
+    pub fn consider(&self, request: JoinRequest, identity: &[u8; 32]) -> Considered {
+        let mut first = false;
+        let joining = self.decide(request, identity, &mut first);
+        let joining = joining.unwrap_or_else(|error| Joining::Refused(error.into()));
+        Considered { answer: JoinAnswer { joining: Some(joining) }, first }
+    }
+
+    fn decide(
+        &self,
+        request: JoinRequest,
+        identity: &[u8; 32],
+        first: &mut bool,
+    ) -> Result<Joining, Error> {
+        check_request(&request)?;
+        if casemate_crypto::digest::sha256(&[&request.identity]) != *identity {
+            return Err(Error::JoinInvalid);
+        }
+        let id = hsm_of(&request)?;
+        let state = self.state();
+        let pending = &self.shared().joining;
+        match state.members.get(id) {
+            // Each request is signed anew: what it says must be what was let in.
+            Some(hsm) if statements::join(&hsm.said) == statements::join(&request) => {
+                pending.forget(id);
+                let addresses: Vec<_> = state.members.iter().map(|hsm| hsm.address()).collect();
+                self.hand_over(&request, hsm.node, &addresses).map(Joining::Handover)
+            }
+            Some(_) => Err(Error::HsmKnown),
+            None if !state.members.is_new(id) => Err(Error::HsmKnown),
+            None => {
+                *first = pending.keep(id, request);
+                Ok(Joining::Pending(casemate_protocol::messages::Empty {}))
+            }
+        }
+    }
+
+    fn hand_over(
+        &self,
+        request: &JoinRequest,
+        node: u64,
+        members: &[MemberAddress],
+    ) -> Result<Handover, Error> {
+        let secrets = self.shared().secrets();
+        let (cluster, incarnation) = (secrets.cluster(), secrets.incarnation());
+        let giver = self.this().id;
+        let mut writer = Writer::new(HANDOVER_DOMAIN);
+        writer.u64(node).bytes(secrets.given().expose());
+        writer.u64(u64::try_from(members.len()).unwrap_or(u64::MAX));
+        for member in members {
+            let address = member.peer_address.as_bytes();
+            writer.u64(member.node).bytes(address).fixed(&member.identity);
+        }
+        let plaintext = zeroize::Zeroizing::new(writer.finish());
+        let context = statements::handover(cluster, incarnation, giver, request);
+        let sealed = hybrid::seal(&request.receiving_key, &context, &plaintext)
+            .map_err(|_error: casemate_crypto::Error| Error::JoinInvalid)?;
+        Ok(Handover {
+            cluster: cluster.as_bytes().to_vec(),
+            incarnation: incarnation.as_bytes().to_vec(),
+            giver: giver.as_bytes().to_vec(),
+            sealed,
+        })
+    }
+}
+
+/// A module without a cluster: it has its own keys, and asks.
+pub struct Joiner {
+    this: ThisHsm,
+    own: Own,
+}
+
+impl Joiner {
+    /// Makes the keys of a new module.
+    ///
+    /// # Errors
+    /// [`StartError::Cryptography`].
+    pub fn new(this: ThisHsm) -> Result<Self, StartError> {
+        Ok(Self { this, own: Own::generate()? })
+    }
+
+    /// Returns the form that the daemon seals and stores until the module has joined.
+    #[must_use]
+    pub fn export(&self) -> Secret {
+        let mut writer = Writer::new(DOMAIN);
+        writer.fixed(self.this.id.as_bytes());
+        self.own.encode(&mut writer);
+        Secret::from_vec(writer.finish())
+    }
+
+    /// Reads the stored form: the module that `this` says, but for its id.
+    ///
+    /// # Errors
+    /// [`CanonicalError`] if it is damaged.
+    pub fn import(bytes: &[u8], this: ThisHsm) -> Result<Self, CanonicalError> {
+        let mut reader = CanonicalReader::new(bytes, DOMAIN)?;
+        let id = HsmId::from_bytes(reader.fixed()?);
+        let own = Own::decode(&mut reader)?;
+        reader.finish()?;
+        Ok(Self { this: ThisHsm { id, ..this }, own })
+    }
+
+    /// Returns which HSM it is.
+    #[must_use]
+    pub const fn id(&self) -> HsmId {
+        self.this.id
+    }
+
+    /// Returns its identity key, PKCS#8: for the connections to other HSMs.
+    #[must_use]
+    pub const fn identity(&self) -> &Secret {
+        self.own.identity()
+    }
+
+    /// Makes its request.
+    ///
+    /// # Errors
+    /// [`StartError::Cryptography`].
+    pub fn request(&self) -> Result<JoinRequest, StartError> {
+        request(&self.this, &self.own)
+    }
+
+    /// Opens what a member handed over; returns the secrets, and who the members are.
+    ///
+    /// # Errors
+    /// [`Error::Malformed`] if it is not for this module, or damaged.
+    pub fn take(&self, handover: &Handover) -> Result<(Secrets, Vec<MemberAddress>), Error> {
+        self.read(handover).ok_or(Error::Malformed)
+    }
+
+    fn read(&self, handover: &Handover) -> Option<(Secrets, Vec<MemberAddress>)> {
+        let cluster = ClusterId::from_bytes(handover.cluster.as_slice().try_into().ok()?);
+        let incarnation = Incarnation::from_bytes(handover.incarnation.as_slice().try_into().ok()?);
+        let giver = HsmId::from_bytes(handover.giver.as_slice().try_into().ok()?);
+        let request = self.request().ok()?;
+        let context = statements::handover(cluster, incarnation, giver, &request);
+        let receiving = self.own.receiving_key().ok()?;
+        let opened = receiving.open(&context, &handover.sealed).ok()?;
+        let mut reader = CanonicalReader::new(opened.expose(), HANDOVER_DOMAIN).ok()?;
+        let node = reader.u64().ok()?;
+        let own = self.own.duplicate();
+        let given = reader.bytes().ok()?;
+        let secrets = Secrets::of_given((cluster, incarnation), (self.this.id, node), own, given);
+        let mut members = Vec::new();
+        for _ in 0..reader.u64().ok()? {
+            members.push(MemberAddress {
+                node: reader.u64().ok()?,
+                peer_address: String::from_utf8(reader.bytes().ok()?.to_vec()).ok()?,
+                identity: reader.fixed().ok()?,
+            });
+        }
+        reader.finish().ok()?;
+        Some((secrets.ok()?, members))
+    }
+}
+
+/// What a module says of itself, signed.
+pub(crate) fn request(this: &ThisHsm, own: &Own) -> Result<JoinRequest, StartError> {
+    let identity = ec::PrivateKey::from_pkcs8(own.identity().expose())?;
+    let mut request = JoinRequest {
+        hsm: this.id.as_bytes().to_vec(),
+        identity: identity.public_key()?.to_spki()?,
+        receiving_key: own.receiving_key()?.public_key().to_vec(),
+        address: this.address.clone(),
+        peer_address: this.peer_address.clone(),
+        zone: this.zone.clone(),
+        version: this.version.clone(),
+        signature: Vec::new(),
+    };
+    request.signature = identity.sign_der(Hash::Sha256, &statements::join(&request))?;
+    Ok(request)
+}
