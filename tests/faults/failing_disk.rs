@@ -14,9 +14,9 @@ fn after_a_failed_fsync_changes_are_refused_and_keys_are_used() {
     let prepared = Prepared::new();
     let shim = Shim::build(prepared.cluster.work());
     let mut daemon = prepared.start(Build::Plain, &shim.environment());
-    let user = prepared.user(Duration::from_secs(2));
+    let user = prepared.user(Duration::from_secs(5));
     let pair = keys::make_pair(&user, "before").unwrap();
-    let mut ledger = Ledger::start("load", prepared.user(Duration::from_secs(2)), 3);
+    let mut ledger = Ledger::start("load", prepared.user(Duration::from_secs(5)), 3);
     while ledger.acknowledged() < 150 {
         std::thread::sleep(Duration::from_millis(5));
     }
