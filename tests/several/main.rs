@@ -228,3 +228,23 @@ fn two_logged_in(cluster: &Cluster) -> Client {
     client.log_in("app", USER_PASSWORD, Some(Role::CryptoUser)).unwrap();
     client
 }
+
+/// What an application made is there for it at once, also through an HSM that was away meanwhile and does not know of it yet.
+#[test]
+fn a_key_is_found_through_an_hsm_that_does_not_know_of_it_yet() {
+    let cluster = Cluster::start_with(Build::Plain, &["--hsms", "3"]).unwrap();
+    assert_eq!(leader(&cluster), 1);
+    let mut config = Config::load(&cluster.config_path()).unwrap();
+    config.addresses.retain(|address| !address.ends_with(".3.1:2223"));
+    let client = Client::new(config);
+    client.log_in("app", USER_PASSWORD, Some(Role::CryptoUser)).unwrap();
+    let before = make(&client, "before");
+    expect_equal(&cluster, &[1, 2, 3]);
+    cluster.dev(&["kill", "2"]).unwrap();
+    let key = make(&client, "made meanwhile");
+    cluster.dev(&["kill", "1"]).unwrap();
+    cluster.dev(&["start", "2"]).unwrap();
+    sign(&client, &before);
+    assert_eq!(labels(&client, "made meanwhile"), 1);
+    sign(&client, &key);
+}

@@ -15,6 +15,7 @@ use crate::core::{Attempts, Next};
 use crate::error::{AttemptError, ClientError};
 use crate::link::Link;
 use crate::log_in::LogInState;
+use crate::seen::Seen;
 
 /// What an HSM says of its cluster before anybody logs in.
 #[derive(Clone, Debug)]
@@ -35,6 +36,7 @@ pub struct Client {
     pub(crate) links: Mutex<Vec<Option<Arc<Link>>>>,
     /// Which address to try next.
     turn: AtomicUsize,
+    seen: Seen,
     down: std::sync::atomic::AtomicBool,
 }
 
@@ -67,6 +69,7 @@ impl Client {
             log_in: LogInState::default(),
             links: Mutex::new(vec![None]),
             turn: AtomicUsize::new(0),
+            seen: Seen::default(),
             down: std::sync::atomic::AtomicBool::new(false),
         }
     }
@@ -95,8 +98,7 @@ impl Client {
         let mut attempts = Attempts::new(Instant::now() + deadline);
         loop {
             request.repeated = attempts.is_repeated();
-            let message = Wiped::from(request.encode_to_vec());
-            let error = match self.attempt(sequence, &message, attempts.deadline()) {
+            let error = match self.attempt(sequence, &mut request, attempts.deadline()) {
                 Ok(answer) => {
                     self.is_back();
                     return Ok(answer);
@@ -127,12 +129,19 @@ impl Client {
     fn attempt(
         &self,
         sequence: u64,
-        message: &[u8],
+        request: &mut Request,
         deadline: Instant,
     ) -> Result<Answer, AttemptError> {
         let link = self.link(deadline)?;
         self.take_up_session(&link, deadline)?;
-        decode(&link, link.round_trip(sequence, message, deadline)?)
+        request.seen = self.seen.for_hsm(&link.told);
+        let message = Wiped::from(request.encode_to_vec());
+        self.read(&link, link.round_trip(sequence, &message, deadline)?)
+    }
+
+    /// Reads a reply, and notes what it shows of the cluster's log.
+    pub(crate) fn read(&self, link: &Link, reply: Vec<u8>) -> Result<Answer, AttemptError> {
+        decode(link, reply, &self.seen)
     }
 
     /// Returns a connection for this thread, and makes one if there is none that works.
@@ -250,7 +259,7 @@ impl Client {
         let message = Wiped::from(request.encode_to_vec());
         let sequence = self.sequence.fetch_add(1, Ordering::Relaxed);
         let reply = link.round_trip(sequence, &message, deadline).map_err(final_error)?;
-        decode(&link, reply).map(drop).map_err(final_error)
+        self.read(&link, reply).map(drop).map_err(final_error)
     }
 }
 
@@ -264,10 +273,13 @@ fn final_error(error: AttemptError) -> ClientError {
     }
 }
 
-pub(crate) fn decode(link: &Link, reply: Vec<u8>) -> Result<Answer, AttemptError> {
+fn decode(link: &Link, reply: Vec<u8>, seen: &Seen) -> Result<Answer, AttemptError> {
     let reply = Reply::decode(bytes::Bytes::from(reply));
     let reply =
         reply.map_err(|_error: prost::DecodeError| AttemptError::Refused(Error::Malformed))?;
+    if !reply.index.is_empty() {
+        seen.take(&reply.index, &link.told);
+    }
     match reply.answer {
         Some(Answer::Error(error)) => {
             let error = Error::from(error);

@@ -18,6 +18,7 @@ mod error;
 mod link;
 mod log_in;
 mod received;
+mod seen;
 mod trust;
 mod waiter;
 

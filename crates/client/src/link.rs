@@ -24,6 +24,7 @@ use crate::config::Config;
 use crate::dial::{dial, greet, session};
 use crate::error::AttemptError;
 use crate::received::{decrypt, farewell};
+use crate::seen::Told;
 use crate::waiter::{Asking, Waiter, asking};
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -69,6 +70,8 @@ pub(crate) struct Link {
     pub(crate) renew_now: AtomicBool,
     /// Which log-in it has, for a look without the lock.
     pub(crate) log_in_number: AtomicU64,
+    /// The newest index that this HSM told on it.
+    pub(crate) told: Told,
     hello: ServerHello,
     exporter: [u8; 32],
 }
@@ -134,6 +137,7 @@ impl Link {
             log_in: Mutex::default(),
             renew_now: AtomicBool::new(false),
             log_in_number: AtomicU64::new(0),
+            told: Told::default(),
             hello,
             exporter,
         })

@@ -15,7 +15,7 @@ use casemate_protocol::messages::{
 use casemate_protocol::{Error, Role, statements};
 use prost::Message as _;
 
-use crate::client::{Client, decode, lock};
+use crate::client::{Client, lock};
 use crate::error::{AttemptError, ClientError};
 use crate::link::Link;
 
@@ -174,7 +174,7 @@ impl Client {
             let role = Some(current.who.role);
             let message = self.log_in_request(&current.who.user, password.expose(), role);
             let sequence = self.sequence.fetch_add(1, Ordering::Relaxed);
-            match decode(link, link.round_trip(sequence, &message, deadline)?) {
+            match self.read(link, link.round_trip(sequence, &message, deadline)?) {
                 Ok(Answer::LoggedIn(answer)) => {
                     tracing::info!(
                         "logged in again by password: the ticket was not used for too long"
@@ -236,7 +236,7 @@ impl Client {
         });
         let request = Request { ask: Some(ask), ..Request::default() }.encode_to_vec();
         let sequence = self.sequence.fetch_add(1, Ordering::Relaxed);
-        match decode(link, link.round_trip(sequence, &request, deadline)?)? {
+        match self.read(link, link.round_trip(sequence, &request, deadline)?)? {
             Answer::LoggedIn(logged_in) => Ok(logged_in),
             _ => Err(AttemptError::Refused(Error::Malformed)),
         }
