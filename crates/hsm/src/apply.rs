@@ -11,12 +11,13 @@ use std::sync::Arc;
 use casemate_crypto::digest;
 use casemate_protocol::Error;
 use casemate_protocol::canonical::{CanonicalError, Reader as CanonicalReader, Writer};
-use casemate_protocol::identity::LogIndex;
+use casemate_protocol::identity::{HsmId, LogIndex};
 use casemate_protocol::messages::{Answer, Empty, Reply};
 use prost::Message;
 
 use crate::command::{Author, Change, Command};
 use crate::limits;
+use crate::members::Word;
 use crate::objects::Object;
 use crate::permissions::{Action, Asker, permits};
 use crate::reader::Shared;
@@ -90,6 +91,7 @@ impl Applier {
 
     fn decide(&mut self, command: Command) -> Result<Decided, Error> {
         let now = self.state.time;
+        self.expect_member(command.proposer)?;
         // The author is the one whose request it is.
         let (user, asker) = (command.author.map(|author| author.user), command.request);
         if asker.is_some_and(|request| Some(request.id.user) != user) {
@@ -107,7 +109,7 @@ impl Applier {
         let author = command.author;
         self.authorise(author.as_ref())?;
         let time = self.state.time;
-        let result = self.change(command.change, author.as_ref());
+        let result = self.change(command.change, author.as_ref(), command.proposer);
         // A refusal is remembered too: the retry of a refused request is refused alike.
         if let Some(request) = command.request {
             let reply = match &result {
@@ -120,6 +122,17 @@ impl Applier {
         self.state.window.forget_before(time);
         self.state.forget_log_ins();
         result.map(Decided::Fresh)
+    }
+
+    /// Checks that a member proposed the command: one that was taken out still has the keys that seal one, until they are made anew.
+    fn expect_member(&self, proposer: HsmId) -> Result<(), Error> {
+        #[cfg(test)]
+        if self.believes_authors {
+            return Ok(());
+        }
+        let first = self.state.cluster.is_none();
+        let member = first || self.state.members.get(proposer).is_some();
+        if member { Ok(()) } else { Err(Error::HsmRemoved) }
     }
 
     /// Checks that the one who asked is still who he was when he asked.
@@ -135,13 +148,20 @@ impl Applier {
         if holds { Ok(()) } else { Err(Error::TicketInvalid) }
     }
 
-    fn change(&mut self, change: Change, author: Option<&Author>) -> Result<Answer, Error> {
+    fn change(
+        &mut self,
+        change: Change,
+        author: Option<&Author>,
+        proposer: HsmId,
+    ) -> Result<Answer, Error> {
         match change {
-            Change::Lifecycle(change) => change.apply(&mut self.state, &self.shared.keyring()),
+            Change::Lifecycle(change) => {
+                change.apply(&mut self.state, &self.shared.keyring(), author)
+            }
             Change::User(change) => change.apply(&mut self.state, author),
             Change::Member(change) => {
                 let incarnation = self.shared.secrets().incarnation();
-                change.apply(&mut self.state, author, incarnation)
+                change.apply(&mut self.state, Word { author, proposer }, incarnation)
             }
             Change::LogOut { log_in, until } => {
                 let author = author.ok_or(Error::LogInRequired)?;

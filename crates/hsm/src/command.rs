@@ -17,7 +17,7 @@ use crate::sealing::{Keyring, Purpose, SealError};
 use crate::users::UserChange;
 use crate::window::{self, RequestId};
 
-const DOMAIN: &str = "casemate/command/v1";
+const DOMAIN: &str = "casemate/command/v2";
 
 /// On whose behalf a command changes state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -62,7 +62,7 @@ pub use lifecycle::{Settings, ThisHsm, create, start};
 pub use log_in::LogIn;
 pub use members::MemberAddress;
 pub use members::join::{Considered, Joiner};
-pub use outcome::{Answered, CallerChange, Finish, Job, Outcome, Proposal};
+pub use outcome::{Answered, CallerChange, Finish, Job, Outcome, Proposal, Wait};
 pub use reader::{Call, Caller, Reader};
 pub use secrets::Secrets;
 pub use status::Surroundings;

@@ -6,6 +6,10 @@ pub const OBJECTS_MAX: usize = 1_000_000;
 pub const HSMS_MAX: usize = 28;
 /// Modules that may wait at one HSM to be let in.
 pub const JOINING_MAX: usize = 64;
+/// Milliseconds after which a module that asks no more is no longer shown as waiting: it asks every 200.
+pub const JOINING_MS: u64 = 60_000;
+/// HSMs that were taken out and are remembered, so that neither their ids nor their keys come back.
+pub const REMOVED_HSMS_MAX: usize = 4_096;
 /// Milliseconds for which a ticket holds unless it is renewed.
 pub const TICKET_MS: u64 = 3_600_000;
 /// Milliseconds that clocks may differ before a ticket is refused.
@@ -39,6 +43,9 @@ pub const PASSWORD_ROUNDS: u32 = 210_000;
 pub const LEAF_MS: u64 = 30 * 24 * 3_600_000;
 /// Bytes of plaintext in one chunk of a snapshot.
 pub const SNAPSHOT_CHUNK_BYTES: usize = 512 << 10;
+/// Milliseconds for which a request waits at an HSM that is behind what its client has seen, if the client would: replication takes
+/// a few, so one that needs more is cut off, and another answers sooner.
+pub const INDEX_WAIT_MS: u64 = 1_000;
 /// Milliseconds that a client is told to wait when the module has too much to do.
 pub const BUSY_MS: u64 = 25;
 /// Token keys kept open on one HSM: about 2 KiB each.

@@ -26,6 +26,26 @@ pub enum Outcome {
     Stretch(Job),
     /// It must first know the leader's index: confirm it, then run this.
     ConfirmThen(Job),
+    /// Its client has seen more elsewhere: wait until that is applied here, then go on in a pool.
+    WaitFor(Wait),
+}
+
+/// A request that waits for the log.
+pub struct Wait {
+    /// The index that must be applied and published here.
+    pub index: u64,
+    /// How long, in milliseconds; what is behind then is answered by [`Wait::late`].
+    pub within_ms: u64,
+    /// Then this.
+    pub job: Job,
+}
+
+impl Wait {
+    /// Returns the answer of an HSM that did not catch up in time.
+    #[must_use]
+    pub fn late(&self) -> Answered {
+        Answered::new(Reply::error(Error::IndexAhead(self.within_ms)))
+    }
 }
 
 /// Turns what `apply` returned, or why an entry was not committed, into the answer.

@@ -44,6 +44,8 @@ impl From<Option<Role>> for Asker {
 pub enum Action {
     /// Let HSMs into the cluster, and take them out.
     ManageHsms,
+    /// Change the cluster's settings.
+    ManageSettings,
     /// Read the status, the settings and the cluster's CSR; measure the way.
     ReadStatus,
     /// Hand in the cluster's certificate.
@@ -82,6 +84,7 @@ const fn row(action: Action) -> [bool; 5] {
     match action {
         //                           nobody unactivated admin crypto appliance
         Action::ManageHsms        => [NO,   NO,         YES,  NO,    NO ],
+        Action::ManageSettings    => [NO,   NO,         YES,  NO,    NO ],
         Action::ReadStatus        => [YES,  YES,        YES,  YES,   YES],
         Action::Initialize        => [YES,  NO,         NO,   NO,    NO ],
         Action::Activate          => [YES,  NO,         NO,   NO,    NO ],
@@ -142,6 +145,7 @@ pub const fn action_of(ask: &Ask) -> Action {
         Ask::Initialize(_) => Action::Initialize,
         Ask::Activate(_) => Action::Activate,
         Ask::ListJoining(_) | Ask::AddHsm(_) | Ask::RemoveHsm(_) => Action::ManageHsms,
+        Ask::ChangeSettings(_) => Action::ManageSettings,
         Ask::LogIn(_) | Ask::UseTicket(_) => Action::LogIn,
         Ask::LogOut(_) => Action::LogOut,
         Ask::ListUsers(_) => Action::ListUsers,

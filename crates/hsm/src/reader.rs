@@ -1,7 +1,7 @@
 //! The face of the module that serves requests: shared, immutable, without locks on the way of a key.
 //!
 //! [`Reader::handle`] takes a request and the caller as its connection knows him, looks at the published
-//! state, and comes to one of four outcomes ([`crate::outcome`]). It asks the permission table before
+//! state, and comes to one of the outcomes ([`crate::outcome`]). It asks the permission table before
 //! anything is worked on; `apply` asks again for what changes state.
 
 use std::net::IpAddr;
@@ -18,13 +18,13 @@ use prost::Message;
 use crate::authority::Authority;
 use crate::command::{Author, Change, Request};
 use crate::entropy::{Entropy, Time};
-use crate::lifecycle::{self, ThisHsm, certificates};
+use crate::lifecycle::{self, ThisHsm, certificates, settings};
 use crate::limits;
 use crate::log_in::attempts::Attempts;
 use crate::log_in::{LogIn, password, ticket};
 use crate::members::join::Pending;
 use crate::objects::{self, OpenKeys};
-use crate::outcome::{Answered, CallerChange, Outcome};
+use crate::outcome::{Answered, CallerChange, Outcome, Proposal, Wait};
 use crate::permissions::{Action, Asker, action_of, permits};
 use crate::sealing::Keyring;
 use crate::secrets::Secrets;
@@ -104,6 +104,7 @@ impl Shared {
 }
 
 /// One request, as it came.
+#[derive(Clone)]
 pub struct Call {
     /// The number in its frame.
     pub sequence: u64,
@@ -114,6 +115,7 @@ pub struct Call {
 }
 
 /// Who sends requests on a connection: known to the module's side, never told by a request.
+#[derive(Clone)]
 pub struct Caller {
     /// The peer's address.
     pub source: IpAddr,
@@ -205,9 +207,17 @@ impl Reader {
         now: Time,
         finish: impl FnOnce(Reply) -> Answered + Send + 'static,
     ) -> Outcome {
+        Outcome::Propose(self.own_authority(now).seal(change, &self.keyring(), finish))
+    }
+
+    /// Makes the proposal of what the module does by itself, whose reply nobody waits for.
+    pub(crate) fn proposal_unasked(&self, change: Change, now: Time) -> Proposal {
+        self.own_authority(now).seal(change, &self.keyring(), Answered::new)
+    }
+
+    fn own_authority(&self, now: Time) -> Authority {
         let now = now.max(self.state().time);
-        let authority = Authority { reader: self.clone(), author: None, request: None, now };
-        Outcome::Propose(authority.seal(change, &self.keyring(), finish))
+        Authority { reader: self.clone(), author: None, request: None, now }
     }
 
     /// Returns what seals a command of an author whose log-in is no connection's yet.
@@ -320,17 +330,32 @@ impl Reader {
             sequence: call.sequence,
             request: &call.request,
         };
-        if !request.seen.is_empty() && self.is_behind(&context, &request.seen) {
-            return Outcome::error(Error::IndexAhead(1));
+        if !request.seen.is_empty()
+            && let Some(index) = self.ahead(&context, &request.seen)
+        {
+            return self.wait_for(index, request.wait_ms, caller, call);
         }
         let Some(ask) = request.ask else { return Outcome::error(Error::UnknownRequest) };
         self.authorised(&context, caller, ask).into()
     }
 
-    fn is_behind(&self, context: &Context<'_>, seen: &[u8]) -> bool {
+    /// Returns the index of a token, if it is ahead of this HSM.
+    fn ahead(&self, context: &Context<'_>, seen: &[u8]) -> Option<LogIndex> {
         let incarnation = self.0.secrets.load().incarnation();
         index_token::read(context.keyring, incarnation, seen)
-            .is_some_and(|index| index > context.state.index)
+            .filter(|index| *index > context.state.index)
+    }
+
+    fn wait_for(&self, index: LogIndex, wait_ms: u64, caller: &Caller, call: Call) -> Outcome {
+        let asked = if wait_ms == 0 { limits::INDEX_WAIT_MS } else { wait_ms };
+        let within_ms = asked.min(limits::INDEX_WAIT_MS);
+        let (reader, caller) = (self.clone(), caller.clone());
+        let job = move || {
+            let outcome = reader.handle(&caller, call);
+            // The one who drives it was wrong, or gave up waiting: not for ever round and round.
+            if let Outcome::WaitFor(wait) = outcome { Outcome::Reply(wait.late()) } else { outcome }
+        };
+        Outcome::WaitFor(Wait { index: index.0, within_ms, job: Box::new(job) })
     }
 
     fn authorised(
@@ -354,11 +379,12 @@ impl Reader {
         match ask {
             Ask::Ping(_) => Ok(Outcome::answer(Answer::Done(Empty {}))),
             Ask::Status(_) => Ok(status::handle(self)),
-            Ask::Settings(_) => Ok(status::settings(context)),
+            Ask::Settings(_) => Ok(settings::show(context)),
+            Ask::ChangeSettings(request) => settings::change(context, request),
             Ask::Csr(_) => lifecycle::csr(context).map(Outcome::answer),
             Ask::Initialize(request) => lifecycle::initialize(context, &request),
             Ask::Activate(request) => lifecycle::activate(context, caller, &request),
-            Ask::ListJoining(_) => Ok(members::list_joining(self)),
+            Ask::ListJoining(_) => Ok(members::list_joining(context)),
             Ask::AddHsm(request) => members::add(context, request),
             Ask::RemoveHsm(request) => members::remove(context, &request),
             Ask::LogIn(request) => Ok(password::handle(context, caller, &request)),
@@ -443,7 +469,10 @@ impl Reader {
 const fn changes_state(ask: &Ask) -> bool {
     matches!(
         ask,
-        Ask::CreateUser(_)
+        Ask::AddHsm(_)
+            | Ask::RemoveHsm(_)
+            | Ask::ChangeSettings(_)
+            | Ask::CreateUser(_)
             | Ask::ChangePassword(_)
             | Ask::DeleteUser(_)
             | Ask::GenerateKey(_)

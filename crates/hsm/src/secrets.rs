@@ -45,6 +45,12 @@ impl Own {
         hybrid::PrivateKey::from_bytes(self.receiving.expose())
     }
 
+    /// The identity key of one and the receiving key of another.
+    #[cfg(test)]
+    pub(crate) fn mixed(identity: &Self, receiving: &Self) -> Self {
+        Self { receiving: receiving.duplicate().receiving, ..identity.duplicate() }
+    }
+
     /// Returns a copy.
     pub(crate) fn duplicate(&self) -> Self {
         let copy = |secret: &Secret| Secret::from_slice(secret.expose());
@@ -159,6 +165,11 @@ impl Secrets {
             root: copy(&self.root),
             own: self.own.duplicate(),
         }
+    }
+
+    /// Returns the keys of the module itself.
+    pub(crate) const fn own(&self) -> &Own {
+        &self.own
     }
 
     /// Returns the cluster.

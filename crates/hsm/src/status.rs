@@ -3,11 +3,11 @@
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use casemate_protocol::identity::LogIndex;
-use casemate_protocol::messages::{Answer, HsmStatus, Settings, Status};
+use casemate_protocol::messages::{Answer, HsmStatus, Status};
 
 use crate::members::Hsm;
 use crate::outcome::Outcome;
-use crate::reader::{Context, Reader};
+use crate::reader::Reader;
 use crate::sealing::Keyring;
 
 /// The state hash that was asked for last. Whoever asks for the status needs no log-in, and the hash walks the whole state: so it is
@@ -49,15 +49,6 @@ pub(crate) fn handle(reader: &Reader) -> Outcome {
     let reader = reader.clone();
     // The state hash walks the whole state.
     Outcome::offload(move || Outcome::answer(Answer::Status(status(&reader))))
-}
-
-/// Answers what a client must know of the cluster's settings.
-pub(crate) fn settings(context: &Context<'_>) -> Outcome {
-    let settings = context.state.settings();
-    Outcome::answer(Answer::Settings(Settings {
-        public_objects: settings.public_objects,
-        activation_open: settings.activation_open,
-    }))
 }
 
 /// What the module cannot know of itself: how the HSMs reach each other. The one who runs it says so.

@@ -119,6 +119,7 @@ fn make_a_cluster(
         public_objects: create.public_objects,
         activation_open: create.activation_open,
         password_rounds: create.password_rounds.unwrap_or(default.password_rounds),
+        ..default
     };
     let (secrets, entry) =
         casemate_hsm::create(&settings, &this, &SystemEntropy, Clock::machine())?;

@@ -142,6 +142,8 @@ impl From<Error> for Code {
             | Error::CertificateExpired
             | Error::TrustAnchorInvalid
             | Error::ActivationRefused
+            | Error::HsmRemoved
+            | Error::SettingInvalid
             | Error::JoinInvalid
             | Error::AdmissionRefused
             | Error::HsmKnown

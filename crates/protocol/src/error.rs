@@ -80,7 +80,7 @@ pub enum Error {
     DeadlineExceeded,
     #[error("the HSM serves as many connections as it may; retry after {0} ms")]
     ConnectionLimit(u64),
-    #[error("this HSM is behind what the client has seen; retry after {0} ms")]
+    #[error("this HSM is behind what the client has seen, and did not catch up in {0} ms")]
     IndexAhead(u64),
     #[error("the request id was used for another request")]
     RequestIdReused,
@@ -90,6 +90,8 @@ pub enum Error {
     RequestTooOld,
     #[error("the HSM's clock is wrong, so it makes no timed change: set its clock")]
     ClockSkew,
+    #[error("this HSM was taken out of the cluster")]
+    HsmRemoved,
     #[error("the cluster is not initialised: run `casemate cluster initialize`")]
     NotInitialized,
     #[error("the cluster is initialised already")]
@@ -120,6 +122,8 @@ pub enum Error {
     LastHsm,
     #[error("the cluster has as many HSMs as it may")]
     HsmLimit,
+    #[error("the cluster's setting cannot have this value")]
+    SettingInvalid,
     #[error("a log-in is needed")]
     LogInRequired,
     #[error("the key wants the user's password for each use")]
@@ -295,10 +299,11 @@ impl Error {
             Self::NoMajority(_) => row(14, Class::AfterMs),
             Self::DeadlineExceeded => row(15, Class::Never),
             Self::ConnectionLimit(_) => row(16, Class::AfterMs),
-            Self::IndexAhead(_) => row(17, Class::AfterMs),
+            Self::IndexAhead(_) => row(17, Class::Elsewhere),
             Self::RequestIdReused => row(18, Class::Never),
             Self::RequestTooOld => row(19, Class::Never),
             Self::ClockSkew => row(20, Class::Elsewhere),
+            Self::HsmRemoved => row(21, Class::Elsewhere),
             Self::NotInitialized => row(40, Class::Never),
             Self::AlreadyInitialized => row(41, Class::Never),
             Self::NotActivated => row(42, Class::Never),
@@ -313,6 +318,7 @@ impl Error {
             Self::HsmNotFound => row(51, Class::Never),
             Self::LastHsm => row(52, Class::Never),
             Self::HsmLimit => row(53, Class::Never),
+            Self::SettingInvalid => row(54, Class::Never),
             Self::LogInRequired => row(60, Class::AfterLogIn),
             Self::PasswordRequired => row(75, Class::Never),
             Self::RoleRefused => row(61, Class::Never),
@@ -467,6 +473,7 @@ impl Error {
             18 => Self::RequestIdReused,
             19 => Self::RequestTooOld,
             20 => Self::ClockSkew,
+            21 => Self::HsmRemoved,
             40 => Self::NotInitialized,
             41 => Self::AlreadyInitialized,
             42 => Self::NotActivated,
@@ -481,6 +488,7 @@ impl Error {
             51 => Self::HsmNotFound,
             52 => Self::LastHsm,
             53 => Self::HsmLimit,
+            54 => Self::SettingInvalid,
             60 => Self::LogInRequired,
             61 => Self::RoleRefused,
             62 => Self::PasswordIncorrect,
@@ -560,7 +568,7 @@ mod tests {
             assert_eq!(Error::from_wire(code, argument, retry), error);
             assert!(!error.to_string().is_empty());
         }
-        assert_eq!(Error::every().count(), 90);
+        assert_eq!(Error::every().count(), 92);
     }
 
     #[test]

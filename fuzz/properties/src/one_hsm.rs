@@ -242,6 +242,7 @@ impl OneHsm {
             outcome = match outcome {
                 Outcome::Reply(answered) => break answered,
                 Outcome::Offload(job) | Outcome::Stretch(job) | Outcome::ConfirmThen(job) => job(),
+                Outcome::WaitFor(wait) => break wait.late(),
                 Outcome::Propose(proposal) => {
                     if let Some(secrets) = proposal.persist {
                         self.secrets = secrets.expose().to_vec();

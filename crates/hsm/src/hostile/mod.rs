@@ -37,6 +37,7 @@ mod forger;
 mod guesser;
 mod homes;
 mod lagging_module;
+mod newcomer;
 mod replayer;
 mod stale_author;
 mod stale_target;

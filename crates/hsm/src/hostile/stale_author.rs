@@ -53,8 +53,11 @@ fn covered_by(change: &Change) -> &'static [Kind] {
         Change::Objects(ObjectCommand::Destroy { .. }) => &[Kind::Destroy],
         Change::Objects(ObjectCommand::SessionFloor { .. }) => &[Kind::SessionFloor],
         Change::Objects(ObjectCommand::KeepSessionFloors) => &[Kind::KeepSessionFloors],
-        // An admission needs a cluster with a certificate: `tests/module/joining.rs`.
-        Change::Member(MemberChange::Admit(_)) => &[],
+        // These need a cluster with a certificate: `newcomer.rs` and `lagging_module.rs`.
+        Change::Member(MemberChange::Admit(_))
+        | Change::Lifecycle(LifecycleChange::Settings(_)) => &[],
+        // On nobody's behalf.
+        Change::Member(MemberChange::Update(_)) => &[],
         Change::Member(MemberChange::Remove(_)) => &[Kind::RemoveHsm],
     }
 }

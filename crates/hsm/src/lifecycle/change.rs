@@ -5,11 +5,12 @@ use std::sync::Arc;
 use casemate_protocol::Error;
 use casemate_protocol::canonical::{CanonicalError, Reader, Writer};
 use casemate_protocol::identity::{ClusterId, UserId};
-use casemate_protocol::messages::{Answer, Csr, Empty, JoinRequest, Lifecycle};
+use casemate_protocol::messages::{Answer, ChangeSettings, Csr, Empty, JoinRequest, Lifecycle};
 
 use prost::Message as _;
 
-use super::{ClusterState, Settings, certificates, first_admin};
+use super::{ClusterState, Settings, certificates, first_admin, settings};
+use crate::command::Author;
 use crate::log_in::password::Verifier;
 use crate::members::join;
 use crate::sealing::Keyring;
@@ -32,6 +33,8 @@ pub(crate) enum LifecycleChange {
     Initialize { certificate: Vec<u8>, trust_anchor: Vec<u8> },
     /// The first admin.
     Activate { id: UserId, verifier: Verifier },
+    /// Settings, by an admin.
+    Settings(ChangeSettings),
 }
 
 impl LifecycleChange {
@@ -40,7 +43,7 @@ impl LifecycleChange {
         match self {
             Self::Create { id, settings, sealed_key, spki, csr, first } => {
                 writer.u8(1).fixed(id.as_bytes());
-                encode_settings(settings, writer);
+                settings.encode(writer);
                 writer.bytes(sealed_key).bytes(spki);
                 encode_csr(csr, writer);
                 writer.bytes(&first.encode_to_vec());
@@ -51,6 +54,9 @@ impl LifecycleChange {
             Self::Activate { id, verifier } => {
                 writer.u8(3).fixed(id.as_bytes());
                 encode_verifier(verifier, writer);
+            }
+            Self::Settings(change) => {
+                writer.u8(4).bytes(&change.encode_to_vec());
             }
         }
     }
@@ -63,7 +69,7 @@ impl LifecycleChange {
         match reader.u8()? {
             1 => Ok(Self::Create {
                 id: ClusterId::from_bytes(reader.fixed()?),
-                settings: decode_settings(reader)?,
+                settings: Settings::decode(reader)?,
                 sealed_key: reader.bytes()?.to_vec(),
                 spki: reader.bytes()?.to_vec(),
                 csr: decode_csr(reader)?,
@@ -79,6 +85,9 @@ impl LifecycleChange {
                 let id = UserId::from_bytes(reader.fixed()?);
                 Ok(Self::Activate { id, verifier: decode_verifier(reader)? })
             }
+            4 => ChangeSettings::decode(reader.bytes()?)
+                .map(Self::Settings)
+                .map_err(|_error: prost::DecodeError| CanonicalError::Value),
             _ => Err(CanonicalError::Value),
         }
     }
@@ -87,7 +96,12 @@ impl LifecycleChange {
     ///
     /// # Errors
     /// Why not; the state is then as before.
-    pub(crate) fn apply(self, state: &mut State, keyring: &Keyring) -> Result<Answer, Error> {
+    pub(crate) fn apply(
+        self,
+        state: &mut State,
+        keyring: &Keyring,
+        author: Option<&Author>,
+    ) -> Result<Answer, Error> {
         match self {
             Self::Create { id, settings, sealed_key, spki, csr, first } => {
                 if state.cluster.is_some() {
@@ -112,6 +126,7 @@ impl LifecycleChange {
                 initialize(state, certificate, trust_anchor)?;
             }
             Self::Activate { id, verifier } => activate(state, id, verifier)?,
+            Self::Settings(change) => return settings::apply(state, author, &change),
         }
         Ok(Answer::Done(Empty {}))
     }
@@ -151,19 +166,6 @@ fn activate(state: &mut State, id: UserId, verifier: Verifier) -> Result<(), Err
     Ok(())
 }
 
-fn encode_settings(settings: &Settings, writer: &mut Writer) {
-    let flags =
-        [settings.fips_mode, settings.dev, settings.public_objects, settings.activation_open];
-    writer.fixed(&flags.map(u8::from)).u32(settings.password_rounds);
-}
-
-fn decode_settings(reader: &mut Reader<'_>) -> Result<Settings, CanonicalError> {
-    let [fips_mode, dev, public_objects, activation_open] =
-        reader.fixed()?.map(|flag: u8| flag == 1);
-    let password_rounds = reader.u32()?;
-    Ok(Settings { fips_mode, dev, public_objects, activation_open, password_rounds })
-}
-
 fn encode_csr(csr: &Csr, writer: &mut Writer) {
     writer
         .bytes(csr.csr.as_bytes())
@@ -189,7 +191,7 @@ impl ClusterState {
     /// Writes it for a snapshot.
     pub(crate) fn encode(&self, writer: &mut Writer) {
         writer.fixed(self.id.as_bytes()).u32(self.lifecycle as u32);
-        encode_settings(&self.settings, writer);
+        self.settings.encode(writer);
         writer
             .bytes(&self.sealed_key)
             .bytes(&self.spki)
@@ -206,7 +208,7 @@ impl ClusterState {
         Ok(Self {
             id: ClusterId::from_bytes(reader.fixed()?),
             lifecycle: Lifecycle::from_number(reader.u32()?).ok_or(CanonicalError::Value)?,
-            settings: decode_settings(reader)?,
+            settings: Settings::decode(reader)?,
             sealed_key: reader.bytes()?.to_vec(),
             spki: reader.bytes()?.to_vec(),
             certificate: reader.bytes()?.to_vec(),

@@ -33,42 +33,13 @@ use crate::{Applier, StartError};
 
 pub(crate) mod certificates;
 mod change;
+pub(crate) mod settings;
 
 pub(crate) use change::LifecycleChange;
+pub use settings::Settings;
 
 /// The name of the first admin, as AWS CloudHSM has it.
 pub(crate) const FIRST_ADMIN: &str = "admin";
-
-/// What is decided when a cluster is made, and replicated with it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[expect(
-    clippy::struct_excessive_bools,
-    reason = "each is a setting of its own, named where it is set"
-)]
-pub struct Settings {
-    /// FIPS mode: what the approved list lacks is refused.
-    pub fips_mode: bool,
-    /// It was made by `casemate dev`, for ever.
-    pub dev: bool,
-    /// Objects with `CKA_PRIVATE = false` are seen without a log-in.
-    pub public_objects: bool,
-    /// Activation needs no signature (for scripts made for AWS CloudHSM).
-    pub activation_open: bool,
-    /// PBKDF2 rounds of new passwords.
-    pub password_rounds: u32,
-}
-
-impl Default for Settings {
-    fn default() -> Self {
-        Self {
-            fips_mode: false,
-            dev: false,
-            public_objects: false,
-            activation_open: false,
-            password_rounds: limits::PASSWORD_ROUNDS,
-        }
-    }
-}
 
 /// What the module knows of the machine it runs on.
 #[derive(Clone, Debug)]

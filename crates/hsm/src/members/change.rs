@@ -1,13 +1,15 @@
 //! Commands that let an HSM in, or take it out.
 
+use std::sync::Arc;
+
 use casemate_protocol::Error;
 use casemate_protocol::canonical::{CanonicalError, Reader, Writer};
 use casemate_protocol::identity::{HsmId, Incarnation};
-use casemate_protocol::messages::{AddHsm, Answer, Empty};
+use casemate_protocol::messages::{AddHsm, Answer, Empty, JoinPolicy, JoinRequest, Lifecycle};
 use casemate_protocol::statements;
 use prost::Message as _;
 
-use super::join::{check_request, hsm_of};
+use super::join::{check_request, hsm_of, read_request};
 use crate::command::Author;
 use crate::lifecycle::certificates;
 use crate::limits;
@@ -20,6 +22,17 @@ pub(crate) enum MemberChange {
     Admit(Box<AddHsm>),
     /// An HSM is taken out.
     Remove(HsmId),
+    /// An HSM says anew what it says of itself: it has another address, zone or version.
+    Update(Box<JoinRequest>),
+}
+
+/// Whose word a change of the members is.
+#[derive(Clone, Copy)]
+pub(crate) struct Word<'a> {
+    /// On whose behalf it is made.
+    pub(crate) author: Option<&'a Author>,
+    /// The HSM that proposed it.
+    pub(crate) proposer: HsmId,
 }
 
 impl MemberChange {
@@ -31,6 +44,9 @@ impl MemberChange {
             }
             Self::Remove(hsm) => {
                 writer.u8(2).fixed(hsm.as_bytes());
+            }
+            Self::Update(said) => {
+                writer.u8(3).bytes(&said.encode_to_vec());
             }
         }
     }
@@ -45,6 +61,7 @@ impl MemberChange {
                 .map(|admission| Self::Admit(Box::new(admission)))
                 .map_err(|_error: prost::DecodeError| CanonicalError::Value),
             2 => Ok(Self::Remove(HsmId::from_bytes(reader.fixed()?))),
+            3 => read_request(reader.bytes()?).map(Box::new).map(Self::Update),
             _ => Err(CanonicalError::Value),
         }
     }
@@ -56,22 +73,38 @@ impl MemberChange {
     pub(crate) fn apply(
         self,
         state: &mut State,
-        author: Option<&Author>,
+        word: Word<'_>,
         incarnation: Incarnation,
     ) -> Result<Answer, Error> {
-        permits(Asker::from(author.map(|author| author.role)), Action::ManageHsms)?;
+        let asker = Asker::from(word.author.map(|author| author.role));
         match self {
             Self::Admit(admission) => {
+                // By the installation's policy an HSM lets others in by itself.
+                let policy = state.settings().join_policy;
+                if policy != JoinPolicy::Installation || word.author.is_some() {
+                    permits(asker, Action::ManageHsms)?;
+                }
                 let id = check_admission(state, &admission, incarnation)?;
                 let said = admission.request.ok_or(Error::Malformed)?;
                 state.members.put(id, said);
             }
             Self::Remove(id) => {
-                let hsm = std::sync::Arc::clone(state.members.get(id).ok_or(Error::HsmNotFound)?);
+                permits(asker, Action::ManageHsms)?;
+                let hsm = Arc::clone(state.members.get(id).ok_or(Error::HsmNotFound)?);
                 if state.members.len() == 1 {
                     return Err(Error::LastHsm);
                 }
                 state.members.remove(&hsm);
+            }
+            Self::Update(said) => {
+                check_request(&said)?;
+                let hsm = state.members.get(word.proposer).ok_or(Error::HsmNotFound)?;
+                // Only the module itself, of itself: its keys are for ever.
+                if word.author.is_some() || !hsm.is(&said) {
+                    return Err(Error::JoinInvalid);
+                }
+                let hsm = Arc::clone(hsm);
+                state.members.update(&hsm, *said);
             }
         }
         Ok(Answer::Done(Empty {}))
@@ -90,16 +123,22 @@ pub(crate) fn check_admission(
     let request = admission.request.as_ref().ok_or(Error::Malformed)?;
     check_request(request)?;
     let id = hsm_of(request)?;
-    if !state.members.is_new(id) {
+    let cluster = state.cluster.as_ref().ok_or(Error::NotInitialized)?;
+    if cluster.lifecycle != Lifecycle::Active {
+        return Err(Error::NotActivated);
+    }
+    if !state.members.is_new(request) {
         return Err(Error::HsmKnown);
     }
     if state.members.len() >= limits::HSMS_MAX {
         return Err(Error::HsmLimit);
     }
+    if cluster.settings.join_policy == JoinPolicy::Installation {
+        return Ok(id);
+    }
     if admission.ends <= state.time.seconds() {
         return Err(Error::AdmissionRefused);
     }
-    let cluster = state.cluster.as_ref().ok_or(Error::NotInitialized)?;
     let statement = statements::admission(cluster.id, incarnation, request, admission.ends);
     certificates::check_signature_under(
         cluster.trust_anchor(),

@@ -1,18 +1,24 @@
 //! A module that joins: what it asks, what it is answered, and what it makes of the secrets that it gets.
 
 use std::collections::BTreeMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use casemate_crypto::{Hash, Secret, ec, hybrid};
+use casemate_crypto::{Hash, Secret, digest, ec, hybrid};
 use casemate_protocol::canonical::{CanonicalError, Reader as CanonicalReader, Writer};
 use casemate_protocol::identity::{ClusterId, HsmId, Incarnation};
-use casemate_protocol::messages::{Handover, JoinAnswer, JoinRequest, Joining};
+use casemate_protocol::messages::{
+    AddHsm, Empty, Handover, JoinAnswer, JoinPolicy, JoinRequest, Joining, Lifecycle,
+};
 use casemate_protocol::{Error, statements};
+use prost::Message as _;
 
-use super::MemberAddress;
+use super::{MemberAddress, MemberChange};
 use crate::StartError;
+use crate::command::Change;
+use crate::entropy::Time;
 use crate::lifecycle::ThisHsm;
 use crate::limits;
+use crate::outcome::Proposal;
 use crate::reader::Reader;
 use crate::secrets::{Own, Secrets};
 
@@ -43,9 +49,13 @@ pub(crate) fn check_request(request: &JoinRequest) -> Result<(), Error> {
             && text.len() <= TEXT_BYTES_MAX
             && text.bytes().all(|b| b.is_ascii_graphic())
     };
+    let is_address = |text: &str| text.parse::<std::net::SocketAddr>().is_ok();
     let sense = texts.iter().all(printable)
-        && request.peer_address.parse::<std::net::SocketAddr>().is_ok()
-        && request.receiving_key.len() == hybrid::PUBLIC_KEY_BYTES;
+        && is_address(&request.address)
+        && is_address(&request.peer_address)
+        && is_identity_key(&request.identity)
+        // What nothing can be sealed by is none.
+        && hybrid::seal(&request.receiving_key, &[], &[]).is_ok();
     if !sense {
         return Err(Error::JoinInvalid);
     }
@@ -54,40 +64,70 @@ pub(crate) fn check_request(request: &JoinRequest) -> Result<(), Error> {
         .map_err(|_error: casemate_crypto::Error| Error::JoinInvalid)
 }
 
+/// Whether it is a P-256 key, in the one way to write it: two keys that are written in two ways would be one.
+fn is_identity_key(spki: &[u8]) -> bool {
+    let key = ec::PublicKey::from_spki(spki);
+    key.is_ok_and(|key| {
+        key.curve() == ec::Curve::P256 && key.to_spki().is_ok_and(|own| own == spki)
+    })
+}
+
+/// Reads a request that lies in a command or a state.
+///
+/// # Errors
+/// [`CanonicalError::Value`].
+pub(crate) fn read_request(bytes: &[u8]) -> Result<JoinRequest, CanonicalError> {
+    JoinRequest::decode(bytes).map_err(|_error: prost::DecodeError| CanonicalError::Value)
+}
+
 /// What became of a request to join.
 pub struct Considered {
     /// What the module is told.
     pub answer: JoinAnswer,
     /// Whether it waits from now on: the one who runs this HSM is told once.
     pub first: bool,
+    /// What is to be proposed, where the join policy lets the module in: it asks again, and is answered then.
+    pub proposal: Option<Proposal>,
 }
 
-/// Modules that asked, in the memory of one HSM; bounded, for whoever reaches the port may ask.
+/// Modules that asked, in the memory of one HSM; bounded, for whoever reaches the port may ask. Each stands under the identity that it
+/// proved, for anybody may claim an id.
 #[derive(Default)]
-pub(crate) struct Pending(Mutex<BTreeMap<HsmId, JoinRequest>>);
+pub(crate) struct Pending(Mutex<BTreeMap<[u8; 32], Waiting>>);
+
+struct Waiting {
+    request: JoinRequest,
+    asked: Time,
+}
 
 impl Pending {
-    fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<HsmId, JoinRequest>> {
-        // A panic elsewhere leaves whole requests behind: they are still good.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Returns all of them.
-    pub(crate) fn list(&self) -> Vec<JoinRequest> {
-        self.lock().values().cloned().collect()
+    /// Returns those that still ask.
+    pub(crate) fn list(&self, now: Time) -> Vec<JoinRequest> {
+        self.awake(now).values().map(|waiting| waiting.request.clone()).collect()
     }
 
     /// Keeps one; returns whether it is new here.
-    fn keep(&self, id: HsmId, request: JoinRequest) -> bool {
-        let mut pending = self.lock();
-        if pending.len() >= limits::JOINING_MAX && !pending.contains_key(&id) {
+    fn keep(&self, identity: [u8; 32], request: JoinRequest, now: Time) -> bool {
+        let mut pending = self.awake(now);
+        if pending.len() >= limits::JOINING_MAX && !pending.contains_key(&identity) {
             return false;
         }
-        pending.insert(id, request).is_none()
+        pending.insert(identity, Waiting { request, asked: now }).is_none()
     }
 
-    fn forget(&self, id: HsmId) {
-        self.lock().remove(&id);
+    fn forget(&self, identity: &[u8; 32]) {
+        self.lock().remove(identity);
+    }
+
+    fn awake(&self, now: Time) -> MutexGuard<'_, BTreeMap<[u8; 32], Waiting>> {
+        let mut pending = self.lock();
+        pending.retain(|_, waiting| now.ms_since(waiting.asked) <= limits::JOINING_MS);
+        pending
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<[u8; 32], Waiting>> {
+        // A panic elsewhere leaves whole requests behind: they are still good.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -98,42 +138,72 @@ impl Reader {
         self.state().members.iter().map(|hsm| hsm.address()).collect()
     }
 
-    /// Answers a module that asks to join. `identity` is SHA-256 of the key that it showed on the connection.
+    /// Answers a module that asks to join, or one that joined and asks for the secrets once more. `identity` is SHA-256 of the key that
+    /// it showed on the connection.
     #[must_use]
-    pub fn consider(&self, request: JoinRequest, identity: &[u8; 32]) -> Considered {
-        let mut first = false;
-        let joining = self.decide(request, identity, &mut first);
-        let joining = joining.unwrap_or_else(|error| Joining::Refused(error.into()));
-        Considered { answer: JoinAnswer { joining: Some(joining) }, first }
+    pub fn consider(&self, request: JoinRequest, identity: &[u8; 32], now: Time) -> Considered {
+        let refused = |error: Error| {
+            let joining = Some(Joining::Refused(error.into()));
+            Considered { answer: JoinAnswer { joining }, first: false, proposal: None }
+        };
+        self.decide(request, identity, now).unwrap_or_else(refused)
     }
 
     fn decide(
         &self,
         request: JoinRequest,
         identity: &[u8; 32],
-        first: &mut bool,
-    ) -> Result<Joining, Error> {
+        now: Time,
+    ) -> Result<Considered, Error> {
         check_request(&request)?;
-        if casemate_crypto::digest::sha256(&[&request.identity]) != *identity {
+        if digest::sha256(&[&request.identity]) != *identity {
             return Err(Error::JoinInvalid);
         }
-        let id = hsm_of(&request)?;
         let state = self.state();
         let pending = &self.shared().joining;
-        match state.members.get(id) {
-            // Each request is signed anew: what it says must be what was let in.
-            Some(hsm) if statements::join(&hsm.said) == statements::join(&request) => {
-                pending.forget(id);
-                let addresses: Vec<_> = state.members.iter().map(|hsm| hsm.address()).collect();
-                self.hand_over(&request, hsm.node, &addresses).map(Joining::Handover)
-            }
-            Some(_) => Err(Error::HsmKnown),
-            None if !state.members.is_new(id) => Err(Error::HsmKnown),
-            None => {
-                *first = pending.keep(id, request);
-                Ok(Joining::Pending(casemate_protocol::messages::Empty {}))
-            }
+        let considered = |joining, first, proposal| Considered {
+            answer: JoinAnswer { joining: Some(joining) },
+            first,
+            proposal,
+        };
+        if let Some(hsm) = state.members.iter().find(|hsm| hsm.is(&request)) {
+            pending.forget(identity);
+            let addresses: Vec<_> = state.members.iter().map(|hsm| hsm.address()).collect();
+            let handover = self.hand_over(&request, hsm.node, &addresses)?;
+            return Ok(considered(Joining::Handover(handover), false, None));
         }
+        if !state.members.is_new(&request) {
+            return Err(Error::HsmKnown);
+        }
+        let wait = Joining::Pending(Empty {});
+        if self.lifecycle() != Some(Lifecycle::Active) {
+            return Ok(considered(wait, false, None));
+        }
+        if state.settings().join_policy == JoinPolicy::Installation {
+            let admission = AddHsm { request: Some(request), ..AddHsm::default() };
+            let incarnation = self.shared().secrets().incarnation();
+            super::change::check_admission(&state, &admission, incarnation)?;
+            let admit = Change::Member(MemberChange::Admit(Box::new(admission)));
+            return Ok(considered(wait, false, Some(self.proposal_unasked(admit, now))));
+        }
+        let first = pending.keep(*identity, request, now);
+        Ok(considered(wait, first, None))
+    }
+
+    /// Proposes to say anew what the cluster has of this HSM, if its address, zone or version is another by now. To be asked for after
+    /// each start, when the state is up to date.
+    ///
+    /// # Errors
+    /// [`StartError::Cryptography`].
+    pub fn update(&self, now: Time) -> Result<Option<Proposal>, StartError> {
+        let said = request(self.this(), self.shared().secrets().own())?;
+        let state = self.state();
+        let known = state.members.iter().find(|hsm| hsm.is(&said));
+        let changed = known.filter(|hsm| statements::join(&hsm.said) != statements::join(&said));
+        Ok(changed.map(|_| {
+            let update = Change::Member(MemberChange::Update(Box::new(said)));
+            self.proposal_unasked(update, now)
+        }))
     }
 
     fn hand_over(

@@ -6,8 +6,8 @@
 //! module asks again ──▶ the cluster's secrets, sealed for it ──▶ Raft takes it in
 //! ```
 //!
-//! A number is given once, and so is an id: a module that was taken out comes back only as a new one. What Raft holds of its members
-//! follows this table.
+//! A number is given once, and so are id and keys: a module that was taken out comes back only as a new one. What Raft holds of its
+//! members follows this table, and `apply` takes commands of members alone ([`crate::apply`]).
 
 use std::sync::Arc;
 
@@ -17,25 +17,33 @@ use casemate_protocol::canonical::{CanonicalError, Reader, Writer};
 use casemate_protocol::identity::HsmId;
 use casemate_protocol::messages::{AddHsm, Answer, JoinRequest, JoinRequests, RemoveHsm};
 use immutable_chunkmap::map::MapM;
-use immutable_chunkmap::set::SetM;
 
 use crate::command::Change;
+use crate::limits;
 use crate::outcome::Outcome;
 use crate::permissions::Action;
-use crate::reader::{Context, Reader as ModuleReader};
+use crate::reader::Context;
 
 mod change;
 pub(crate) mod join;
 
-pub(crate) use change::MemberChange;
+pub(crate) use change::{MemberChange, Word};
 
 /// One HSM.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Hsm {
     pub(crate) node: u64,
     pub(crate) id: HsmId,
-    /// What it said of itself when it was let in.
+    /// What it said of itself, when it was let in or since.
     pub(crate) said: JoinRequest,
+}
+
+/// What is kept of one that was taken out, so that neither its id nor its keys come back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Removed {
+    id: HsmId,
+    identity_sha256: [u8; 32],
+    receiving_key_sha256: [u8; 32],
 }
 
 /// A member, as the one who carries messages to it needs it.
@@ -57,6 +65,36 @@ impl Hsm {
             identity: digest::sha256(&[&self.said.identity]),
         }
     }
+
+    /// Whether a request is by this very module: its id and both its keys.
+    pub(crate) fn is(&self, request: &JoinRequest) -> bool {
+        self.id.as_bytes() == request.hsm.as_slice()
+            && self.said.identity == request.identity
+            && self.said.receiving_key == request.receiving_key
+    }
+
+    /// Whether it has anything in common with a request that only one module can have.
+    fn collides_with(&self, request: &JoinRequest) -> bool {
+        self.id.as_bytes() == request.hsm.as_slice()
+            || self.said.identity == request.identity
+            || self.said.receiving_key == request.receiving_key
+    }
+}
+
+impl Removed {
+    fn of(hsm: &Hsm) -> Self {
+        Self {
+            id: hsm.id,
+            identity_sha256: digest::sha256(&[&hsm.said.identity]),
+            receiving_key_sha256: digest::sha256(&[&hsm.said.receiving_key]),
+        }
+    }
+
+    fn collides_with(&self, request: &JoinRequest) -> bool {
+        self.id.as_bytes() == request.hsm.as_slice()
+            || self.identity_sha256 == digest::sha256(&[&request.identity])
+            || self.receiving_key_sha256 == digest::sha256(&[&request.receiving_key])
+    }
 }
 
 /// All of them.
@@ -64,8 +102,8 @@ impl Hsm {
 pub(crate) struct Members {
     by_node: MapM<u64, Arc<Hsm>>,
     last_node: u64,
-    /// Ids that were taken out: they never come back.
-    removed: SetM<HsmId>,
+    /// Those that were taken out, by number.
+    removed: MapM<u64, Removed>,
 }
 
 impl Members {
@@ -84,9 +122,11 @@ impl Members {
         self.iter().find(|hsm| hsm.id == id)
     }
 
-    /// Whether an id may still become a member.
-    pub(crate) fn is_new(&self, id: HsmId) -> bool {
-        self.get(id).is_none() && self.removed.get(&id).is_none()
+    /// Whether a module may still become a member: nothing of it belongs to one, or to one that was taken out.
+    pub(crate) fn is_new(&self, request: &JoinRequest) -> bool {
+        let mut removed = self.removed.into_iter();
+        !self.iter().any(|hsm| hsm.collides_with(request))
+            && !removed.any(|(_, removed)| removed.collides_with(request))
     }
 
     /// Puts one in under the next number.
@@ -96,10 +136,22 @@ impl Members {
         self.by_node.insert_cow(node, Arc::new(Hsm { node, id, said }));
     }
 
+    /// Puts what a member says of itself now in the place of what it said before.
+    pub(crate) fn update(&mut self, hsm: &Hsm, said: JoinRequest) {
+        let next = Hsm { node: hsm.node, id: hsm.id, said };
+        self.by_node.insert_cow(hsm.node, Arc::new(next));
+    }
+
     /// Takes one out, for ever.
     pub(crate) fn remove(&mut self, hsm: &Hsm) {
         self.by_node.remove_cow(&hsm.node);
-        self.removed.insert_cow(hsm.id);
+        self.removed.insert_cow(hsm.node, Removed::of(hsm));
+        if self.removed.len() > limits::REMOVED_HSMS_MAX {
+            let oldest = self.removed.into_iter().next().map(|(node, _)| *node);
+            if let Some(oldest) = oldest {
+                self.removed.remove_cow(&oldest);
+            }
+        }
     }
 
     /// Writes them.
@@ -111,8 +163,9 @@ impl Members {
             writer.u64(hsm.node).fixed(hsm.id.as_bytes()).bytes(&hsm.said.encode_to_vec());
         }
         writer.u64(count(self.removed.len()));
-        for id in &self.removed {
-            writer.fixed(id.as_bytes());
+        for (node, removed) in &self.removed {
+            writer.u64(*node).fixed(removed.id.as_bytes());
+            writer.fixed(&removed.identity_sha256).fixed(&removed.receiving_key_sha256);
         }
     }
 
@@ -125,19 +178,23 @@ impl Members {
         for _ in 0..reader.u64()? {
             let node = reader.u64()?;
             let id = HsmId::from_bytes(reader.fixed()?);
-            let said = read_said(reader.bytes()?)?;
+            let said = join::read_request(reader.bytes()?)?;
             members.by_node.insert_cow(node, Arc::new(Hsm { node, id, said }));
         }
         for _ in 0..reader.u64()? {
-            members.removed.insert_cow(HsmId::from_bytes(reader.fixed()?));
+            let node = reader.u64()?;
+            let id = HsmId::from_bytes(reader.fixed()?);
+            let (identity_sha256, receiving_key_sha256) = (reader.fixed()?, reader.fixed()?);
+            let removed = Removed { id, identity_sha256, receiving_key_sha256 };
+            members.removed.insert_cow(node, removed);
         }
         Ok(members)
     }
 }
 
 /// Answers which modules asked this HSM to join.
-pub(crate) fn list_joining(reader: &ModuleReader) -> Outcome {
-    let requests = reader.shared().joining.list();
+pub(crate) fn list_joining(context: &Context<'_>) -> Outcome {
+    let requests = context.reader.shared().joining.list(context.now);
     Outcome::answer(Answer::JoinRequests(JoinRequests { requests }))
 }
 
@@ -154,9 +211,4 @@ pub(crate) fn remove(context: &Context<'_>, request: &RemoveHsm) -> Result<Outco
     let id = request.hsm.as_slice().try_into().map(HsmId::from_bytes);
     let id = id.map_err(|_error: std::array::TryFromSliceError| Error::HsmNotFound)?;
     Ok(context.propose(Action::ManageHsms, Change::Member(MemberChange::Remove(id))))
-}
-
-fn read_said(bytes: &[u8]) -> Result<JoinRequest, CanonicalError> {
-    use prost::Message as _;
-    JoinRequest::decode(bytes).map_err(|_error: prost::DecodeError| CanonicalError::Value)
 }

@@ -52,6 +52,7 @@ pub(crate) fn handle(context: &Context<'_>, ask: Ask) -> Result<Outcome, Error> 
         | Ask::ListJoining(_)
         | Ask::AddHsm(_)
         | Ask::RemoveHsm(_)
+        | Ask::ChangeSettings(_)
         | Ask::LogIn(_)
         | Ask::UseTicket(_)
         | Ask::LogOut(_)

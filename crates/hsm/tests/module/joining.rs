@@ -1,32 +1,17 @@
 //! A module that joins: who is let in by whose word, and what is refused.
 
-use casemate_crypto::{Hash, ec};
-use casemate_hsm::{Joiner, Secrets, SystemEntropy, ThisHsm};
-use casemate_protocol::identity::{HsmId, Incarnation};
+use casemate_hsm::{Joiner, Settings, ThisHsm, limits};
+use casemate_protocol::identity::HsmId;
 use casemate_protocol::messages::{
-    AddHsm, Answer, Ask, Empty, Handover, JoinRequest, Joining, RemoveHsm,
+    AddHsm, Answer, Ask, ChangeSettings, Empty, Handover, JoinPolicy, JoinRequest, Joining,
+    Lifecycle, RemoveHsm,
 };
 use casemate_protocol::{Error, Role, statements};
 
-use crate::one_hsm::{Connection, Hsm, expect_done, expect_error};
-
-fn this(id: u8) -> ThisHsm {
-    ThisHsm {
-        id: HsmId::from_bytes([id; 10]),
-        address: format!("127.0.{id}.1:2223"),
-        peer_address: format!("127.0.{id}.1:2224"),
-        zone: id.to_string(),
-        version: "0".to_owned(),
-        protection: "file".to_owned(),
-    }
-}
-
-fn identity_of(request: &JoinRequest) -> [u8; 32] {
-    casemate_crypto::digest::sha256(&[&request.identity])
-}
+use crate::one_hsm::{Connection, Hsm, describe, expect_done, expect_error};
 
 fn ask(hsm: &Hsm, request: &JoinRequest) -> Joining {
-    hsm.reader.consider(request.clone(), &identity_of(request)).answer.joining.unwrap()
+    hsm.consider(request).answer.joining.unwrap()
 }
 
 fn expect_refused(joining: Joining, error: Error) {
@@ -40,24 +25,6 @@ fn handed_over(hsm: &Hsm, request: &JoinRequest) -> Handover {
         Joining::Pending(_) => panic!("pending"),
         Joining::Refused(error) => panic!("{}", Error::from(error)),
     }
-}
-
-fn incarnation(hsm: &Hsm) -> Incarnation {
-    let hello = hsm.reader.hello([0; 32]);
-    Incarnation::from_bytes(hello.incarnation.try_into().unwrap())
-}
-
-/// An admission by the customer's CA, for so many seconds.
-fn admission(hsm: &Hsm, request: &JoinRequest, seconds: u64) -> AddHsm {
-    let ends = hsm.now.seconds() + seconds;
-    let statement = statements::admission(hsm.cluster(), incarnation(hsm), request, ends);
-    signed(hsm, request, ends, &statement)
-}
-
-fn signed(hsm: &Hsm, request: &JoinRequest, ends: u64, statement: &[u8]) -> AddHsm {
-    let key = ec::PrivateKey::from_pkcs8(&hsm.ca_key.serialize_der()).unwrap();
-    let signature = key.sign_der(Hash::Sha256, statement).unwrap();
-    AddHsm { request: Some(request.clone()), ends, signature, certificate: hsm.ca.pem() }
 }
 
 struct Scene {
@@ -76,6 +43,13 @@ impl Scene {
         self.admin.ask(&mut self.hsm, Ask::AddHsm(admission))
     }
 
+    fn listed(&mut self) -> Vec<JoinRequest> {
+        match self.admin.ask(&mut self.hsm, Ask::ListJoining(Empty {})) {
+            Answer::JoinRequests(list) => list.requests,
+            answer => panic!("{}", describe(&answer)),
+        }
+    }
+
     fn remove(&mut self, request: &JoinRequest) -> Answer {
         let remove = RemoveHsm { hsm: request.hsm.clone() };
         self.admin.ask(&mut self.hsm, Ask::RemoveHsm(remove))
@@ -85,39 +59,71 @@ impl Scene {
 #[test]
 fn a_module_that_was_let_in_holds_the_same_state() {
     let mut scene = Scene::new();
-    let joiner = Joiner::new(this(2)).unwrap();
-    let joiner = Joiner::import(joiner.export().expose(), this(9)).unwrap();
-    let request = Joiner::import(joiner.export().expose(), this(2)).unwrap().request().unwrap();
-    assert!(scene.hsm.reader.consider(request.clone(), &identity_of(&request)).first);
-    assert!(!scene.hsm.reader.consider(request.clone(), &identity_of(&request)).first);
-    let listed = scene.admin.ask(&mut scene.hsm, Ask::ListJoining(Empty {}));
-    assert!(matches!(listed, Answer::JoinRequests(list) if list.requests == [request.clone()]));
-    let admission = admission(&scene.hsm, &request, 60);
+    let joiner = scene.hsm.newcomer(2);
+    let request = joiner.request().unwrap();
+    assert!(scene.hsm.consider(&request).first);
+    assert!(!scene.hsm.consider(&request).first);
+    assert_eq!(scene.listed(), std::slice::from_ref(&request));
+    let admission = scene.hsm.admission(&request, 60);
     expect_done(scene.add(admission));
-    let handover = handed_over(&scene.hsm, &request);
-    let joiner = Joiner::import(joiner.export().expose(), this(2)).unwrap();
-    let (secrets, members) = joiner.take(&handover).unwrap();
+    let (secrets, members) = joiner.take(&handed_over(&scene.hsm, &request)).unwrap();
     assert_eq!((secrets.node(), members), (2, scene.hsm.reader.members()));
-    let exported = Secrets::import(secrets.export().expose()).unwrap();
-    assert_eq!(exported.hsm(), HsmId::from_bytes([2; 10]));
-    let (reader, mut applier) =
-        casemate_hsm::start(secrets, this(2), Box::new(SystemEntropy)).unwrap();
-    for (index, entry) in (1..).zip(&scene.hsm.log) {
-        applier.apply(index, entry);
-    }
-    applier.publish();
-    assert_eq!(applier.unreadable(), 0);
-    assert_eq!(reader.hello([0; 32]).head, scene.hsm.reader.hello([0; 32]).head);
-    assert_eq!(reader.members(), scene.hsm.reader.members());
+    assert_eq!(secrets.hsm(), HsmId::from_bytes([2; 10]));
+    // Whoever has joined waits no longer.
+    assert_eq!(scene.listed(), []);
+    let mut second = scene.hsm.second(&joiner);
+    assert_eq!(second.applier.unreadable(), 0);
+    assert_eq!(second.reader.hello([0; 32]).head, scene.hsm.reader.hello([0; 32]).head);
+    assert_eq!(second.reader.members(), scene.hsm.reader.members());
+    assert_eq!(second.state_hash(), scene.hsm.state_hash());
+}
+
+#[test]
+fn a_module_that_joins_survives_a_restart_and_an_upgrade() {
+    let mut scene = Scene::new();
+    let joiner = scene.hsm.newcomer(2);
+    let admission = scene.hsm.admission(&joiner.request().unwrap(), 60);
+    expect_done(scene.add(admission));
+    // It is the same module at another address and of another version: its keys count.
+    let this = ThisHsm {
+        address: "127.0.9.9:2223".to_owned(),
+        version: "1".to_owned(),
+        ..scene.hsm.reader.this().clone()
+    };
+    let again = Joiner::import(joiner.export().expose(), this).unwrap();
+    let request = again.request().unwrap();
+    assert!(again.take(&handed_over(&scene.hsm, &request)).is_ok());
+    // A member that lacks something asks once more.
+    assert!(joiner.take(&handed_over(&scene.hsm, &joiner.request().unwrap())).is_ok());
+}
+
+#[test]
+fn a_member_says_anew_where_it_is() {
+    let mut hsm = Hsm::active();
+    let joiner = hsm.newcomer(2);
+    let second = hsm.let_in(&joiner);
+    assert!(second.reader.update(second.now).unwrap().is_none());
+    let moved = second.moved("127.0.7.7:2224");
+    let proposal = moved.reader.update(moved.now).unwrap().unwrap();
+    hsm.commit(proposal.entry);
+    let members = hsm.reader.members();
+    assert_eq!((members[1].node, members[1].peer_address.as_str()), (2, "127.0.7.7:2224"));
+    assert_eq!(members[1].identity, second.reader.members()[1].identity);
 }
 
 #[test]
 fn nobody_gets_the_secrets_without_an_admission() {
     let mut scene = Scene::new();
-    let request = Joiner::new(this(2)).unwrap().request().unwrap();
+    let request = scene.hsm.newcomer(2).request().unwrap();
     assert!(matches!(ask(&scene.hsm, &request), Joining::Pending(_)));
     // Its key on the connection is another's.
-    let answer = scene.hsm.reader.consider(request.clone(), &[7; 32]).answer.joining.unwrap();
+    let answer = scene
+        .hsm
+        .reader
+        .consider(request.clone(), &[7; 32], scene.hsm.now)
+        .answer
+        .joining
+        .unwrap();
     expect_refused(answer, Error::JoinInvalid);
     // What it says was changed on the way.
     let changes: [fn(&mut JoinRequest); 5] = [
@@ -133,7 +139,7 @@ fn nobody_gets_the_secrets_without_an_admission() {
         expect_refused(ask(&scene.hsm, &changed), Error::JoinInvalid);
     }
     // Only an admin lets in, and only with the customer's word.
-    let right = admission(&scene.hsm, &request, 60);
+    let right = scene.hsm.admission(&request, 60);
     let mut user = scene.hsm.log_in("app", Role::CryptoUser);
     expect_error(user.ask(&mut scene.hsm, Ask::AddHsm(right.clone())), Error::RoleRefused);
     let mut nobody = scene.hsm.connect();
@@ -149,31 +155,32 @@ fn nobody_gets_the_secrets_without_an_admission() {
 #[test]
 fn an_admission_is_for_one_module_one_cluster_one_incarnation_and_a_time() {
     let mut scene = Scene::new();
-    let request = Joiner::new(this(2)).unwrap().request().unwrap();
-    let other = Joiner::new(this(3)).unwrap().request().unwrap();
+    let request = scene.hsm.newcomer(2).request().unwrap();
+    let other = scene.hsm.newcomer(3).request().unwrap();
     let hsm = &scene.hsm;
     let ends = hsm.now.seconds() + 60;
-    let of_other_module = AddHsm { request: Some(request.clone()), ..admission(hsm, &other, 60) };
+    let of_other_module = AddHsm { request: Some(request.clone()), ..hsm.admission(&other, 60) };
     let another = Hsm::active();
-    let statement =
-        |hsm: &Hsm, of: &Hsm| statements::admission(hsm.cluster(), incarnation(of), &request, ends);
-    let of_other_cluster = signed(hsm, &request, ends, &statement(&another, hsm));
-    let of_other_incarnation = signed(hsm, &request, ends, &statement(hsm, &another));
-    let over = admission(hsm, &request, 0);
+    let statement = |hsm: &Hsm, of: &Hsm| {
+        statements::admission(hsm.cluster(), of.incarnation(), &request, ends)
+    };
+    let of_other_cluster = hsm.signed_admission(&request, ends, &statement(&another, hsm));
+    let of_other_incarnation = hsm.signed_admission(&request, ends, &statement(hsm, &another));
+    let over = hsm.admission(&request, 0);
     for wrong in [of_other_module, of_other_cluster, of_other_incarnation, over] {
         expect_error(scene.add(wrong), Error::AdmissionRefused);
     }
     // A key of another CA.
-    let foreign = admission(&another, &request, 60);
+    let foreign = another.admission(&request, 60);
     expect_error(scene.add(foreign), Error::AdmissionRefused);
 }
 
 #[test]
 fn what_is_handed_over_opens_for_its_module_alone() {
     let mut scene = Scene::new();
-    let (right, other) = (Joiner::new(this(2)).unwrap(), Joiner::new(this(3)).unwrap());
+    let (right, other) = (scene.hsm.newcomer(2), scene.hsm.newcomer(3));
     for joiner in [&right, &other] {
-        let admission = admission(&scene.hsm, &joiner.request().unwrap(), 60);
+        let admission = scene.hsm.admission(&joiner.request().unwrap(), 60);
         expect_done(scene.add(admission));
     }
     let handover = handed_over(&scene.hsm, &right.request().unwrap());
@@ -196,22 +203,22 @@ fn what_is_handed_over_opens_for_its_module_alone() {
 fn who_was_taken_out_never_comes_back() {
     let mut scene = Scene::new();
     let first = scene.hsm.reader.members();
-    let joiner = Joiner::new(this(2)).unwrap();
+    let joiner = scene.hsm.newcomer(2);
     let request = joiner.request().unwrap();
     expect_error(scene.remove(&request), Error::HsmNotFound);
-    let again = admission(&scene.hsm, &request, 60);
+    let again = scene.hsm.admission(&request, 60);
     expect_done(scene.add(again.clone()));
     expect_error(scene.add(again.clone()), Error::HsmKnown);
     // Another key under its id.
-    let impostor = Joiner::new(this(2)).unwrap().request().unwrap();
+    let impostor = scene.hsm.newcomer(2).request().unwrap();
     expect_refused(ask(&scene.hsm, &impostor), Error::HsmKnown);
     expect_done(scene.remove(&request));
     assert_eq!(scene.hsm.reader.members(), first);
     expect_refused(ask(&scene.hsm, &request), Error::HsmKnown);
     expect_error(scene.add(again), Error::HsmKnown);
     // A new one gets a number that was never given.
-    let new = Joiner::new(this(3)).unwrap().request().unwrap();
-    let admission = admission(&scene.hsm, &new, 60);
+    let new = scene.hsm.newcomer(3).request().unwrap();
+    let admission = scene.hsm.admission(&new, 60);
     expect_done(scene.add(admission));
     assert_eq!(scene.hsm.reader.members().last().unwrap().node, 3);
     // The last one stays.
@@ -230,13 +237,129 @@ fn who_was_taken_out_never_comes_back() {
 }
 
 #[test]
-fn who_waits_is_bounded() {
-    let scene = Scene::new();
-    for number in 0..casemate_hsm::limits::JOINING_MAX + 5 {
-        let this =
-            ThisHsm { id: HsmId::from_bytes([u8::try_from(number + 2).unwrap(); 10]), ..this(2) };
-        let request = Joiner::new(this).unwrap().request().unwrap();
-        let first = scene.hsm.reader.consider(request.clone(), &identity_of(&request)).first;
-        assert_eq!(first, number < casemate_hsm::limits::JOINING_MAX, "{number}");
+fn who_waits_is_bounded_and_forgotten() {
+    let mut scene = Scene::new();
+    let requests = (0..limits::JOINING_MAX + 2).map(|number| {
+        let number = u8::try_from(number + 2).unwrap();
+        scene.hsm.newcomer(number).request().unwrap()
+    });
+    let requests: Vec<_> = requests.collect();
+    for (number, request) in requests.iter().enumerate() {
+        let first = scene.hsm.consider(request).first;
+        assert_eq!(first, number < limits::JOINING_MAX, "{number}");
     }
+    // Who asks no more makes room.
+    scene.hsm.now = scene.hsm.now.after_ms(limits::JOINING_MS);
+    assert_eq!(scene.listed().len(), limits::JOINING_MAX);
+    scene.hsm.now = scene.hsm.now.after_ms(1);
+    assert!(scene.listed().is_empty());
+    assert!(scene.hsm.consider(&requests[limits::JOINING_MAX]).first);
+}
+
+/// Anybody may claim an id, but waits under the key that he proved.
+#[test]
+fn nobody_takes_the_place_of_another_who_waits() {
+    let mut scene = Scene::new();
+    let right = scene.hsm.newcomer(2).request().unwrap();
+    let impostor = scene.hsm.newcomer(2).request().unwrap();
+    assert!(scene.hsm.consider(&right).first);
+    assert!(scene.hsm.consider(&impostor).first);
+    let listed = scene.listed();
+    assert!(listed.len() == 2 && listed.contains(&right) && listed.contains(&impostor));
+}
+
+#[test]
+fn before_activation_nobody_waits() {
+    let mut hsm = Hsm::new();
+    let request = hsm.newcomer(2).request().unwrap();
+    for () in [(), ()] {
+        let considered = hsm.consider(&request);
+        assert!(matches!(considered.answer.joining, Some(Joining::Pending(_))));
+        assert!(!considered.first && considered.proposal.is_none());
+        if hsm.reader.lifecycle() == Some(Lifecycle::Uninitialized) {
+            hsm.initialize();
+        }
+    }
+    hsm.activate();
+    assert!(hsm.consider(&request).first);
+}
+
+/// A retry, perhaps at another HSM, gets the first answer.
+#[test]
+fn a_retry_is_answered_as_before() {
+    let mut scene = Scene::new();
+    let request = scene.hsm.newcomer(2).request().unwrap();
+    let admission = scene.hsm.admission(&request, 60);
+    let remove = Ask::RemoveHsm(RemoveHsm { hsm: request.hsm });
+    for (sequence, ask) in [(100, Ask::AddHsm(admission)), (101, remove)] {
+        for _ in 0..2 {
+            let answer = scene.admin.ask_as(&mut scene.hsm, sequence, ask.clone());
+            expect_done(answer);
+        }
+    }
+}
+
+#[test]
+fn the_cluster_has_at_most_28_hsms() {
+    let mut scene = Scene::new();
+    for number in 0..limits::HSMS_MAX {
+        let request = scene.hsm.newcomer(u8::try_from(number + 2).unwrap()).request().unwrap();
+        let admission = scene.hsm.admission(&request, 60);
+        let answer = scene.add(admission);
+        if number < limits::HSMS_MAX - 1 {
+            expect_done(answer);
+        } else {
+            expect_error(answer, Error::HsmLimit);
+        }
+    }
+}
+
+fn development() -> Scene {
+    let settings = Settings { dev: true, password_rounds: 10, ..Settings::default() };
+    let mut hsm = Hsm::active_with(settings);
+    let admin = hsm.log_in("admin", Role::Admin);
+    Scene { hsm, admin }
+}
+
+fn policy(policy: JoinPolicy) -> Ask {
+    Ask::ChangeSettings(ChangeSettings { join_policy: Some(policy as u32) })
+}
+
+#[test]
+fn by_the_installations_policy_whoever_asks_is_let_in() {
+    let mut scene = development();
+    let joiner = scene.hsm.newcomer(2);
+    let request = joiner.request().unwrap();
+    assert!(scene.hsm.consider(&request).proposal.is_none());
+    let changed = scene.admin.ask(&mut scene.hsm, policy(JoinPolicy::Installation));
+    let Answer::Settings(settings) = changed else { panic!("{}", describe(&changed)) };
+    assert_eq!(settings.join_policy, JoinPolicy::Installation as u32);
+    let considered = scene.hsm.consider(&request);
+    assert!(matches!(considered.answer.joining, Some(Joining::Pending(_))));
+    let proposal = considered.proposal.unwrap();
+    let repeated = scene.hsm.consider(&request).proposal.unwrap();
+    scene.hsm.commit_proposal(proposal);
+    let twice = scene.hsm.commit_proposal(repeated).reply.answer.unwrap();
+    expect_error(twice, Error::HsmKnown);
+    let mut second = scene.hsm.second(&joiner);
+    assert_eq!(second.state_hash(), scene.hsm.state_hash());
+    // And back: the next one waits for an admin.
+    let changed = scene.admin.ask(&mut scene.hsm, policy(JoinPolicy::Approved));
+    assert!(matches!(changed, Answer::Settings(_)));
+    let next = scene.hsm.newcomer(3).request().unwrap();
+    let considered = scene.hsm.consider(&next);
+    assert!(considered.first && considered.proposal.is_none());
+}
+
+#[test]
+fn only_admins_change_the_policy_and_only_in_development_is_it_open() {
+    let mut scene = Scene::new();
+    let open = policy(JoinPolicy::Installation);
+    expect_error(scene.admin.ask(&mut scene.hsm, open.clone()), Error::SettingInvalid);
+    let unknown = Ask::ChangeSettings(ChangeSettings { join_policy: Some(77) });
+    expect_error(scene.admin.ask(&mut scene.hsm, unknown), Error::SettingInvalid);
+    let mut scene = development();
+    let mut user = scene.hsm.log_in("app", Role::CryptoUser);
+    expect_error(user.ask(&mut scene.hsm, open.clone()), Error::RoleRefused);
+    expect_error(scene.hsm.connect().ask(&mut scene.hsm, open), Error::LogInRequired);
 }

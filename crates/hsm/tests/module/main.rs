@@ -7,4 +7,5 @@ mod keys;
 mod life_of_a_cluster;
 mod locks;
 mod one_hsm;
+mod reads_after_writes;
 mod time;

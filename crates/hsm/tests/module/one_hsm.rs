@@ -2,14 +2,15 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 
-use casemate_crypto::hmac;
+use casemate_crypto::{Hash, digest, ec, hmac};
 use casemate_hsm::{
-    Answered, Applier, Call, Caller, CallerChange, Outcome, Proposal, Reader, Secrets, Settings,
-    SystemEntropy, ThisHsm, Time,
+    Answered, Applier, Call, Caller, CallerChange, Considered, Joiner, Outcome, Proposal, Reader,
+    Secrets, Settings, SystemEntropy, ThisHsm, Time,
 };
-use casemate_protocol::identity::{ClusterId, HsmId};
+use casemate_protocol::identity::{ClusterId, HsmId, Incarnation};
 use casemate_protocol::messages::{
-    Activate, Answer, Ask, CreateUser, Empty, Initialize, LogIn, Request, UseTicket,
+    Activate, AddHsm, Answer, Ask, CreateUser, Empty, Initialize, JoinRequest, Joining, LogIn,
+    Request, UseTicket,
 };
 use casemate_protocol::{Error, Role, statements};
 use prost::Message as _;
@@ -132,8 +133,19 @@ impl Hsm {
     /// Starts a second module on the same secrets: from the log, or from a snapshot.
     pub(crate) fn restart(&self, snapshot: bool) -> Self {
         let secrets = Secrets::import(&self.secrets).unwrap();
+        self.start_another(secrets, self.this.clone(), snapshot)
+    }
+
+    /// The same module, started at another address for members.
+    pub(crate) fn moved(&self, peer_address: &str) -> Self {
+        let this = ThisHsm { peer_address: peer_address.to_owned(), ..self.this.clone() };
+        self.start_another(Secrets::import(&self.secrets).unwrap(), this, false)
+    }
+
+    fn start_another(&self, secrets: Secrets, this: ThisHsm, snapshot: bool) -> Self {
+        let exported = secrets.export().expose().to_vec();
         let (reader, mut applier) =
-            casemate_hsm::start(secrets, self.this.clone(), Box::new(SystemEntropy)).unwrap();
+            casemate_hsm::start(secrets, this.clone(), Box::new(SystemEntropy)).unwrap();
         if snapshot {
             let mut chunks = (self.applier.snapshot())().map(Ok);
             applier.install(&mut chunks).unwrap();
@@ -149,8 +161,8 @@ impl Hsm {
             ca: self.ca_params.self_signed(&self.ca_key).unwrap(),
             ca_key: KeyPair::from_pem(&self.ca_key.serialize_pem()).unwrap(),
             ca_params: self.ca_params.clone(),
-            secrets: self.secrets.clone(),
-            this: self.this.clone(),
+            secrets: exported,
+            this,
             log: self.log.clone(),
             now: self.now,
         }
@@ -232,6 +244,66 @@ impl Hsm {
         assert!(matches!(connection.ask(self, Ask::CreateUser(request)), Answer::User(_)));
     }
 
+    /// Another module of this machine, which has no cluster yet.
+    pub(crate) fn newcomer(&self, number: u8) -> Joiner {
+        let id = HsmId::from_bytes([number; 10]);
+        let address = format!("127.0.{number}.1:2223");
+        let peer_address = format!("127.0.{number}.1:2224");
+        let zone = number.to_string();
+        Joiner::new(ThisHsm { id, address, peer_address, zone, ..self.this.clone() }).unwrap()
+    }
+
+    /// What a module that asks to join is answered.
+    pub(crate) fn consider(&self, request: &JoinRequest) -> Considered {
+        let identity = digest::sha256(&[&request.identity]);
+        self.reader.consider(request.clone(), &identity, self.now)
+    }
+
+    pub(crate) fn incarnation(&self) -> Incarnation {
+        let hello = self.reader.hello([0; 32]);
+        Incarnation::from_bytes(hello.incarnation.try_into().unwrap())
+    }
+
+    /// The customer's word that a module may join, for so many seconds.
+    pub(crate) fn admission(&self, request: &JoinRequest, seconds: u64) -> AddHsm {
+        let ends = self.now.seconds() + seconds;
+        let statement = statements::admission(self.cluster(), self.incarnation(), request, ends);
+        self.signed_admission(request, ends, &statement)
+    }
+
+    pub(crate) fn signed_admission(
+        &self,
+        request: &JoinRequest,
+        ends: u64,
+        statement: &[u8],
+    ) -> AddHsm {
+        let key = ec::PrivateKey::from_pkcs8(&self.ca_key.serialize_der()).unwrap();
+        let signature = key.sign_der(Hash::Sha256, statement).unwrap();
+        AddHsm { request: Some(request.clone()), ends, signature, certificate: self.ca.pem() }
+    }
+
+    /// Lets a module in, and starts it on this one's log.
+    pub(crate) fn let_in(&mut self, joiner: &Joiner) -> Self {
+        let request = joiner.request().unwrap();
+        let mut admin = self.log_in("admin", Role::Admin);
+        let admission = self.admission(&request, 60);
+        expect_done(admin.ask(self, Ask::AddHsm(admission)));
+        self.second(joiner)
+    }
+
+    /// Starts a module that was let in, on this one's log.
+    pub(crate) fn second(&self, joiner: &Joiner) -> Self {
+        let request = joiner.request().unwrap();
+        let Some(Joining::Handover(handover)) = self.consider(&request).answer.joining else {
+            panic!("it was not let in")
+        };
+        let (secrets, _) = joiner.take(&handover).unwrap();
+        let (address, peer_address) = (request.address.clone(), request.peer_address.clone());
+        let zone = request.zone;
+        let this = ThisHsm { id: joiner.id(), address, peer_address, zone, ..self.this.clone() };
+        self.start_another(secrets, this, false)
+    }
+
     pub(crate) fn state_hash(&mut self) -> Vec<u8> {
         let mut connection = self.connect();
         let Answer::Status(status) = connection.ask(self, Ask::Status(Empty {})) else { panic!() };
@@ -279,6 +351,7 @@ impl Connection {
             outcome = match outcome {
                 Outcome::Reply(answered) => return Begun::Answered(answered),
                 Outcome::Offload(job) | Outcome::Stretch(job) | Outcome::ConfirmThen(job) => job(),
+                Outcome::WaitFor(wait) => return Begun::Answered(wait.late()),
                 Outcome::Propose(proposal) => return Begun::Proposed(proposal),
             };
         }
@@ -287,8 +360,7 @@ impl Connection {
     pub(crate) fn use_ticket(&mut self, hsm: &mut Hsm, ticket: &[u8], secret: &[u8]) -> Answer {
         let nonce = [3; 32];
         let message = statements::ticket_proof(&self.caller.exporter, &nonce);
-        let proof =
-            hmac::sign(casemate_crypto::Hash::Sha256, secret, &[&message]).as_ref().to_vec();
+        let proof = hmac::sign(Hash::Sha256, secret, &[&message]).as_ref().to_vec();
         self.ask(
             hsm,
             Ask::UseTicket(UseTicket { ticket: ticket.to_vec(), nonce: nonce.to_vec(), proof }),

@@ -10,6 +10,7 @@ use prost::Message as _;
 
 use super::link::{Greeting, LinkError, Links, Place};
 use super::{House, Identity, Later, Refusal};
+use crate::clock::Clock;
 
 const PROTOCOL: u32 = 1;
 
@@ -79,11 +80,15 @@ impl House for Door {
     }
 
     fn join(&self, who: Identity, request: Vec<u8>) -> Later<Vec<u8>> {
-        let reader = self.reader.clone();
+        let (reader, cluster) = (self.reader.clone(), self.cluster.get().cloned());
         Box::pin(async move {
             let Ok(request) = JoinRequest::decode(request.as_slice()) else { return Vec::new() };
             let (address, zone) = (request.peer_address.clone(), request.zone.clone());
-            let considered = reader.consider(request, &who);
+            let considered = reader.consider(request, &who, Clock::machine());
+            if let (Some(proposal), Some(cluster)) = (considered.proposal, cluster) {
+                // The module asks again, and is answered by what the state says then.
+                cluster.propose(proposal.entry, Box::new(|_committed| ()));
+            }
             if considered.first {
                 tracing::warn!(
                     address,

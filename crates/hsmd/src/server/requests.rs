@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use casemate_cluster::ProposeError;
 use casemate_hsm::{Answered, Job, Outcome, Proposal};
@@ -79,6 +80,18 @@ pub(crate) fn go_on(outcome: Outcome, way: Way, urgency: Urgency) {
                 Ok(()) => go_on(job(), way, Urgency::Now),
                 Err(error) => way.fail(wire_error(error)),
             }));
+        }
+        Outcome::WaitFor(wait) => {
+            let shared = Arc::clone(&way.shared);
+            let (index, within) = (wait.index, Duration::from_millis(wait.within_ms));
+            let waited = move |reached: bool| {
+                if reached {
+                    submit(wait.job, way, |shared| &shared.pool);
+                } else {
+                    way.send(wait.late(), Urgency::Now);
+                }
+            };
+            shared.cluster.wait_for(index, within, Box::new(waited));
         }
         Outcome::Propose(proposal) => propose(proposal, way),
     }

@@ -136,4 +136,42 @@ pub struct Settings {
     /// Whether activation needs no signature.
     #[prost(bool, tag = "2")]
     pub activation_open: bool,
+    /// A [`JoinPolicy`] number.
+    #[prost(uint32, tag = "3")]
+    pub join_policy: u32,
+}
+
+/// Changes settings: what is not named stays.
+#[derive(Clone, PartialEq, Eq, Message)]
+pub struct ChangeSettings {
+    /// A [`JoinPolicy`] number.
+    #[prost(uint32, optional, tag = "1")]
+    pub join_policy: Option<u32>,
+}
+
+/// What an HSM must bring to be let in.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum JoinPolicy {
+    /// An admin's request, signed by a key under the trust anchor.
+    #[default]
+    Approved = 1,
+    /// Nothing but that it reaches an HSM: for clusters that were made for development, on one machine.
+    Installation = 2,
+}
+
+impl JoinPolicy {
+    /// Reads the number on the wire.
+    #[must_use]
+    pub fn from_number(number: u32) -> Option<Self> {
+        [Self::Approved, Self::Installation].into_iter().find(|&policy| policy as u32 == number)
+    }
+
+    /// Returns its name.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Approved => "approved",
+            Self::Installation => "installation",
+        }
+    }
 }

@@ -20,7 +20,9 @@ mod operations;
 mod parameters;
 mod users;
 
-pub use cluster::{Activate, Csr, HsmStatus, Initialize, Settings, Status};
+pub use cluster::{
+    Activate, ChangeSettings, Csr, HsmStatus, Initialize, JoinPolicy, Settings, Status,
+};
 pub use hello::{ClientHello, Lifecycle, ServerHello};
 pub use members::{
     AddHsm, Handover, JoinAnswer, JoinRequest, JoinRequests, Joining, PeerHello, RemoveHsm,
@@ -59,7 +61,7 @@ pub struct Request {
     /// What is asked.
     #[prost(
         oneof = "Ask",
-        tags = "10, 11, 12, 13, 14, 15, 16, 17, 18, 20, 21, 22, 30, 31, 32, 33, 40, 41, 42, 43, 44, 45, 46, 47, 48, 50, 51, 52, 53, 54, 55, 56, 57, 58, 59"
+        tags = "10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 30, 31, 32, 33, 40, 41, 42, 43, 44, 45, 46, 47, 48, 50, 51, 52, 53, 54, 55, 56, 57, 58, 59"
     )]
     pub ask: Option<Ask>,
 }
@@ -95,6 +97,9 @@ pub enum Ask {
     /// Takes an HSM out. Answered by [`Answer::Done`].
     #[prost(message, tag = "18")]
     RemoveHsm(RemoveHsm),
+    /// Answered by [`Answer::Settings`].
+    #[prost(message, tag = "19")]
+    ChangeSettings(ChangeSettings),
     /// Answered by [`Answer::LoggedIn`].
     #[prost(message, tag = "20")]
     LogIn(LogIn),
