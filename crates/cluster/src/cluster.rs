@@ -142,7 +142,7 @@ impl Cluster {
         let (unreadable, applied) = (state_machine.unreadable(), state_machine.applied());
         let (jobs, health, handle) = writer::start(Arc::clone(&disk), &contents)?;
         state_machine.wait_for_log(jobs.clone());
-        let log = LogStorage::new(contents, jobs.clone());
+        let log = LogStorage::new(config.node, contents, jobs.clone());
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(2)
             .thread_name("casemate-raft")

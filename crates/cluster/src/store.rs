@@ -449,8 +449,16 @@ fn replay(
         let entry = crate::log_storage::decode_entry(payload).ok_or_else(|| damaged(name, at))?;
         let index = entry.log_id.index;
         let last = contents.entries.keys().next_back();
-        if last.is_some_and(|last| last.checked_add(1) != Some(index)) {
-            return Err(damaged(name, at));
+        let follows = last.is_some_and(|last| last.checked_add(1) == Some(index));
+        // A start behind a snapshot that was received, whose power was lost before the log said that it begins there.
+        let received = contents.received.iter().find(|id| id.index.checked_add(1) == Some(index));
+        match received.copied() {
+            Some(received) if !follows && Some(received) > contents.purged => {
+                contents.entries.clear();
+                contents.purged = Some(received);
+            }
+            _ if last.is_some() && !follows => return Err(damaged(name, at)),
+            _ => {}
         }
         contents.entries.insert(index, entry);
         return Ok(index);

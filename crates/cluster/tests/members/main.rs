@@ -308,8 +308,8 @@ fn a_power_loss_while_a_snapshot_comes_leaves_a_store_that_opens() {
         for copy in copies {
             let config = Config { node: away, snapshot_every: 12, kept_entries: 8 };
             let begin = Begin::Existing;
-            let again =
-                Cluster::open(config, Arc::new(copy), Names::default(), begin, Arc::new(Alone));
+            let (disk, alone) = (Arc::new(copy), Arc::new(Alone));
+            let again = Cluster::open(config, disk, Names::default(), begin, alone);
             again.map(drop).unwrap();
         }
     }
@@ -348,6 +348,26 @@ fn all_that_was_acknowledged_is_there_after_all_lost_power() {
     }
     bench.write(2, "afterwards");
     bench.expect_equal(52);
+}
+
+/// It knows of less that is committed than it had acknowledged: in its old term it would confirm that.
+#[test]
+fn a_leader_that_was_away_leads_in_a_new_term_only() {
+    let mut bench = Bench::new(3);
+    let leader = bench.leader();
+    bench.write(leader, "before");
+    let term = bench.cluster(leader).status().term;
+    for node in 1..=3 {
+        bench.kill(node);
+    }
+    for node in 1..=3 {
+        bench.start(node);
+        assert!(!bench.cluster(node).status().leads, "{node} leads before it was elected");
+    }
+    while bench.confirm(leader).is_err() {}
+    assert!(bench.names(leader).has("before"));
+    let now = bench.cluster(leader).status().term;
+    assert!(now > term, "{now} follows {term}");
 }
 
 #[test]
