@@ -198,6 +198,40 @@ static void always_authenticate(CK_SESSION_HANDLE session) {
     OK(p11->C_Login(session, CKU_CONTEXT_SPECIFIC, TEXT(pin)));
     length = sizeof signature;
     OK(p11->C_SignFinal(session, signature, &length));
+    /* Decryption, also in parts, and with a question for the length, which is no use of the key. */
+    CK_MECHANISM make_rsa = {CKM_RSA_PKCS_KEY_PAIR_GEN, NULL, 0}, rsa = {CKM_RSA_PKCS, NULL, 0};
+    CK_ULONG bits = 2048;
+    CK_ATTRIBUTE encrypts[] = {{CKA_MODULUS_BITS, &bits, sizeof bits}, {CKA_ENCRYPT, &yes, 1}, {CKA_WRAP, &yes, 1}};
+    CK_ATTRIBUTE decrypts[] = {{CKA_ALWAYS_AUTHENTICATE, &yes, 1}, {CKA_DECRYPT, &yes, 1}, {CKA_UNWRAP, &yes, 1}};
+    CK_OBJECT_HANDLE box[2];
+    OK(p11->C_GenerateKeyPair(session, &make_rsa, encrypts, 3, decrypts, 3, box, box + 1));
+    CK_BYTE secret[256], text[256];
+    CK_ULONG sealed = sizeof secret, opened = sizeof text;
+    OK(p11->C_EncryptInit(session, &rsa, box[0]));
+    OK(p11->C_Encrypt(session, digest, 32, secret, &sealed));
+    OK(p11->C_DecryptInit(session, &rsa, box[1]));
+    WANT(p11->C_Decrypt(session, secret, sealed, text, &opened), CKR_USER_NOT_LOGGED_IN);
+    OK(p11->C_DecryptInit(session, &rsa, box[1]));
+    OK(p11->C_Login(session, CKU_CONTEXT_SPECIFIC, TEXT(pin)));
+    OK(p11->C_Decrypt(session, secret, sealed, NULL, &opened));
+    opened = sizeof text;
+    OK(p11->C_Decrypt(session, secret, sealed, text, &opened));
+    THAT(opened == 32 && memcmp(text, digest, 32) == 0);
+    OK(p11->C_DecryptInit(session, &rsa, box[1]));
+    OK(p11->C_Login(session, CKU_CONTEXT_SPECIFIC, TEXT(pin)));
+    opened = sizeof text;
+    OK(p11->C_DecryptUpdate(session, secret, 100, text, &opened));
+    opened = sizeof text;
+    OK(p11->C_DecryptUpdate(session, secret + 100, sealed - 100, text, &opened));
+    opened = sizeof text;
+    OK(p11->C_DecryptFinal(session, text, &opened));
+    THAT(opened == 32 && memcmp(text, digest, 32) == 0);
+    /* There is no step in which an unwrapping could be confirmed. */
+    CK_OBJECT_CLASS secret_key = CKO_SECRET_KEY;
+    CK_KEY_TYPE aes = CKK_AES;
+    CK_ATTRIBUTE unwrapped[] = {{CKA_CLASS, &secret_key, sizeof secret_key}, {CKA_KEY_TYPE, &aes, sizeof aes}};
+    CK_OBJECT_HANDLE none;
+    WANT(p11->C_UnwrapKey(session, &rsa, box[1], secret, sealed, unwrapped, 2, &none), CKR_USER_NOT_LOGGED_IN);
     /* A key that does not want it. */
     private[0].pValue = &no;
     OK(p11->C_GenerateKeyPair(session, &make, public, 1, private, 1, pair, pair + 1));

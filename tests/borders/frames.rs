@@ -197,6 +197,7 @@ fn what_needs_a_log_in_is_refused_without_one() {
         Ask::LogOut(Empty {}),
         Ask::ListUsers(Empty {}),
         Ask::CreateUser(Default::default()),
+        Ask::ConfirmPassword(String::new()),
         Ask::ChangePassword(Default::default()),
         Ask::DeleteUser(Default::default()),
         Ask::GenerateKey(Default::default()),

@@ -6,8 +6,9 @@ use casemate_protocol::messages::{
     Operation, Parameter, UnwrapKey, Verify, WrapKey,
 };
 use casemate_protocol::{
-    Attribute, AttributeType, Curve, Error, KeyType, Mechanism, ObjectClass, Template,
+    Attribute, AttributeType, Curve, Error, KeyType, Mechanism, ObjectClass, Role, Template,
 };
+use casemate_tests::{ADMIN_PASSWORD, USER_PASSWORD};
 
 use crate::objects::{aes, plain, token};
 use crate::watch::Watch;
@@ -41,6 +42,38 @@ fn pair(
         Answer::Error(error) => panic!("{mechanism:?}: {}", Error::from(error)),
         _ => panic!("no pair"),
     }
+}
+
+/// `CKA_ALWAYS_AUTHENTICATE`: the daemon itself wants the password, whatever a client leaves out, and a use before is no permission.
+#[test]
+fn a_use_that_wants_the_password_is_refused_to_whoever_gives_none() {
+    let mut watch = Watch::start("");
+    let mut wire = Wire::open(&watch.address());
+    let ticket = wire.log_in("app", USER_PASSWORD, Role::CryptoUser);
+    let public = token().with(Attribute::new(AttributeType::EcParams, Curve::P256.ec_params()));
+    let private = token().with(Attribute::flag(AttributeType::AlwaysAuthenticate, true));
+    let (_, key) = pair(&mut wire, Mechanism::EcKeyPairGen, public, private);
+    watch.accept_changes();
+    let sign = |password: &str| {
+        let password = password.to_owned();
+        let mechanism = plain(Mechanism::Ecdsa);
+        Ask::Sign(Operation { password, ..operation(&key, mechanism, &[7; 32]) })
+    };
+    let (none, wrong) = (Error::PasswordRequired, Error::PasswordIncorrect);
+    assert_eq!(wire.refusal("no password", sign("")), none);
+    assert_eq!(wire.refusal("a wrong one", sign("letmein-ape")), wrong);
+    assert_eq!(data(&mut wire, sign(USER_PASSWORD)).len(), 64);
+    assert_eq!(wire.refusal("an admin's", sign(ADMIN_PASSWORD)), wrong);
+    assert!(matches!(wire.ask(Ask::ConfirmPassword(USER_PASSWORD.to_owned())), Answer::Done(_)));
+    for what in ["after a use", "after a confirmation"] {
+        assert_eq!(wire.refusal(what, sign("")), none, "{what}");
+    }
+    // Nor on another connection of the same log-in.
+    let mut other = Wire::open(&watch.address());
+    let exporter = other.exporter();
+    other.use_ticket(&ticket.ticket, &ticket.secret, &exporter).unwrap();
+    assert_eq!(other.refusal("by ticket", sign("")), none);
+    watch.unharmed("uses without the password");
 }
 
 #[test]

@@ -93,12 +93,18 @@ impl Client {
     /// # Errors
     /// [`ClientError`].
     pub fn call_within(&self, ask: Ask, deadline: Duration) -> Result<Answer, ClientError> {
-        let mut sequence = self.sequence.fetch_add(1, Ordering::Relaxed);
         let mut request = Request { ask: Some(ask), ..Request::default() };
+        let outcome = self.repeat(&mut request, deadline);
+        wipe_password(&mut request);
+        outcome
+    }
+
+    fn repeat(&self, request: &mut Request, deadline: Duration) -> Result<Answer, ClientError> {
+        let mut sequence = self.sequence.fetch_add(1, Ordering::Relaxed);
         let mut attempts = Attempts::new(Instant::now() + deadline);
         loop {
             request.repeated = attempts.is_repeated();
-            let error = match self.attempt(sequence, &mut request, attempts.deadline()) {
+            let error = match self.attempt(sequence, request, attempts.deadline()) {
                 Ok(answer) => {
                     self.is_back();
                     return Ok(answer);
@@ -255,12 +261,18 @@ impl Client {
             signature,
             certificate: certificate.to_owned(),
         };
-        let request = Request { ask: Some(Ask::Activate(ask)), ..Request::default() };
+        let mut request = Request { ask: Some(Ask::Activate(ask)), ..Request::default() };
         let message = Wiped::from(request.encode_to_vec());
+        wipe_password(&mut request);
         let sequence = self.sequence.fetch_add(1, Ordering::Relaxed);
         let reply = link.round_trip(sequence, &message, deadline).map_err(final_error)?;
         self.read(&link, reply).map(drop).map_err(final_error)
     }
+}
+
+/// Wipes the password of a request that was sent.
+pub(crate) fn wipe_password(request: &mut Request) {
+    drop(request.ask.as_mut().and_then(Ask::take_password).map(|it| Wiped::from(it.into_bytes())));
 }
 
 fn final_error(error: AttemptError) -> ClientError {

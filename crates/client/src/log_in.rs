@@ -15,7 +15,7 @@ use casemate_protocol::messages::{
 use casemate_protocol::{Error, Role, statements};
 use prost::Message as _;
 
-use crate::client::{Client, lock};
+use crate::client::{Client, lock, wipe_password};
 use crate::error::{AttemptError, ClientError};
 use crate::link::Link;
 
@@ -204,18 +204,15 @@ impl Client {
     }
 
     fn log_in_request(&self, user: &str, password: &[u8], role: Option<Role>) -> Wiped {
-        let mut ask = LogIn {
+        let ask = LogIn {
             user: user.to_owned(),
             password: String::from_utf8_lossy(password).into_owned(),
             role: role.map_or(0, Role::number),
             client: self.instance.to_vec(),
         };
-        let request = Request { ask: Some(Ask::LogIn(ask.clone())), ..Request::default() };
+        let mut request = Request { ask: Some(Ask::LogIn(ask)), ..Request::default() };
         let message = Wiped::from(request.encode_to_vec());
-        drop(Wiped::from(std::mem::take(&mut ask.password).into_bytes()));
-        if let Some(Ask::LogIn(asked)) = request.ask {
-            drop(Wiped::from(asked.password.into_bytes()));
-        }
+        wipe_password(&mut request);
         message
     }
 

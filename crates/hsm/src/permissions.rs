@@ -60,6 +60,8 @@ pub enum Action {
     ListUsers,
     /// Create and delete users, and set the passwords of others.
     ManageUsers,
+    /// Show that one knows one's own password still.
+    ConfirmPassword,
     /// Change one's own password.
     ChangeOwnPassword,
     /// See objects: search, and read attributes that may be seen.
@@ -92,6 +94,7 @@ const fn row(action: Action) -> [bool; 5] {
         Action::LogOut            => [NO,   NO,         YES,  YES,   YES],
         Action::ListUsers         => [NO,   NO,         YES,  YES,   YES],
         Action::ManageUsers       => [NO,   NO,         YES,  NO,    NO ],
+        Action::ConfirmPassword   => [NO,   NO,         YES,  YES,   YES],
         Action::ChangeOwnPassword => [NO,   NO,         YES,  YES,   YES],
         Action::ReadObjects       => [YES,  NO,         YES,  YES,   NO ],
         Action::ManageObjects     => [NO,   NO,         NO,   YES,   NO ],
@@ -150,6 +153,7 @@ pub const fn action_of(ask: &Ask) -> Action {
         Ask::LogOut(_) => Action::LogOut,
         Ask::ListUsers(_) => Action::ListUsers,
         Ask::CreateUser(_) | Ask::DeleteUser(_) => Action::ManageUsers,
+        Ask::ConfirmPassword(_) => Action::ConfirmPassword,
         Ask::ChangePassword(_) => Action::ChangeOwnPassword,
         Ask::GetAttributes(_)
         | Ask::FindObjects(_)

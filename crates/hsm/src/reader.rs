@@ -390,6 +390,9 @@ impl Reader {
             Ask::LogIn(request) => Ok(password::handle(context, caller, &request)),
             Ask::UseTicket(request) => Ok(ticket::handle(context, caller, &request)),
             Ask::LogOut(_) => log_out(context),
+            Ask::ConfirmPassword(password) => {
+                password::confirm(context, &password, || Outcome::answer(Answer::Done(Empty {})))
+            }
             Ask::ListUsers(_) => Ok(users::list(context)),
             Ask::CreateUser(request) => users::create(context, &request),
             Ask::ChangePassword(request) => users::change_password(context, &request),

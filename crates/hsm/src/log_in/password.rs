@@ -20,7 +20,7 @@ use crate::log_in::{LogIn, ticket};
 use crate::outcome::{Answered, Outcome};
 use crate::reader::{Caller, Context, Reader};
 use crate::state::State;
-use crate::users::UserChange;
+use crate::users::{User, UserChange};
 
 /// What a password is checked against.
 #[derive(Clone)]
@@ -82,8 +82,9 @@ pub(crate) fn handle(context: &Context<'_>, caller: &Caller, request: &Request) 
                     outcome
                 }
                 Err(error) => {
-                    let lock = reservation.wrong();
-                    refuse(&reader, &attempt, error, (lock, now))
+                    let state = reader.state();
+                    let user = state.users.named(&attempt.name, attempt.source.role);
+                    refuse(&reader, reservation, user, error, now)
                 }
             }),
         }
@@ -91,19 +92,23 @@ pub(crate) fn handle(context: &Context<'_>, caller: &Caller, request: &Request) 
 }
 
 /// Refuses an attempt, and locks the user if it is time. A user that does not exist takes the same way: a lock of nobody.
-fn refuse(reader: &Reader, attempt: &Attempt, error: Error, (lock, now): (bool, Time)) -> Outcome {
-    let state = reader.state();
-    if !lock {
+fn refuse(
+    reader: &Reader,
+    reservation: Reservation,
+    user: Option<&Arc<User>>,
+    error: Error,
+    now: Time,
+) -> Outcome {
+    if !reservation.wrong() {
         return Outcome::error(error);
     }
     let nobody = (UserId::from_bytes(draw(reader.entropy())), Epoch(1));
-    let user = state.users.named(&attempt.name, attempt.source.role);
     let (user, epoch) = user.map_or(nobody, |user| (user.id, user.epoch));
     let change = Change::User(UserChange::Lock { user, epoch });
     reader.propose_unasked(change, now, move |_locked| Answered::new(Reply::error(error)))
 }
 
-/// Checks once more the password of the one who is logged in, then goes on: counted and delayed as a log-in is.
+/// Checks once more the password of the one who is logged in, then goes on: by the same pool, counted, delayed and locked as a log-in.
 ///
 /// # Errors
 /// [`Error::PasswordIncorrect`] if it cannot be one.
@@ -124,13 +129,14 @@ pub(crate) fn confirm(
             Ok(reservation) => Outcome::stretch(move || {
                 let state = reader.state();
                 let user = state.users.get(log_in.user);
-                if !user.is_some_and(|user| user.verifier.accepts(&password)) {
-                    return Outcome::error(Error::PasswordIncorrect);
+                let refused = match user.filter(|user| user.verifier.accepts(&password)) {
+                    None => Some(Error::PasswordIncorrect),
+                    Some(user) => user.locked.then_some(Error::UserLocked),
+                };
+                if let Some(error) = refused {
+                    return refuse(&reader, reservation, user, error, now);
                 }
                 reservation.right();
-                if user.is_some_and(|user| user.locked) {
-                    return Outcome::error(Error::UserLocked);
-                }
                 match log_in.check(&state, now) {
                     Ok(()) => then(),
                     Err(error) => Outcome::error(error),

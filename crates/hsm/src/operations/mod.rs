@@ -56,6 +56,7 @@ pub(crate) fn handle(context: &Context<'_>, ask: Ask) -> Result<Outcome, Error> 
         | Ask::LogIn(_)
         | Ask::UseTicket(_)
         | Ask::LogOut(_)
+        | Ask::ConfirmPassword(_)
         | Ask::CreateUser(_)
         | Ask::ListUsers(_)
         | Ask::ChangePassword(_)

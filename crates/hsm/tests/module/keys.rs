@@ -539,6 +539,27 @@ fn a_key_that_wants_the_password_for_each_use_works_with_it_and_only_then() {
     // Once more: the use before is no permission.
     expect_error(sign(""), Error::PasswordRequired);
     expect_done(user.verify(&public, plain(Mechanism::Ecdsa), &digest, &signature.data));
+    // Decryption likewise, by a key that works in a pool.
+    let bits = token().with(Attribute::number(AttributeType::ModulusBits, 2048));
+    let private = flags(
+        &[AttributeType::Token, AttributeType::AlwaysAuthenticate, AttributeType::Decrypt]
+            .map(|flag| (flag, true)),
+    );
+    let (public, rsa) = user.pair(Mechanism::RsaPkcsKeyPairGen, bits, private);
+    let ciphertext = user.data(Ask::Encrypt, &public, plain(Mechanism::RsaPkcs), b"text");
+    let mut decrypt = |password: &str| {
+        user.ask(Ask::Decrypt(Operation {
+            key: Some(rsa.clone()),
+            mechanism: plain(Mechanism::RsaPkcs),
+            data: Bytes::copy_from_slice(&ciphertext),
+            password: password.to_owned(),
+            ..Operation::default()
+        }))
+    };
+    expect_error(decrypt(""), Error::PasswordRequired);
+    expect_error(decrypt("another password"), Error::PasswordIncorrect);
+    let Answer::Data(plaintext) = decrypt(PASSWORD) else { panic!() };
+    assert_eq!(&plaintext.data[..], b"text");
     // No other function has a step in which a program could give a password.
     let (other, _) = user.ec_pair(Curve::P256);
     let point = user.attribute(&other, AttributeType::EcPoint).unwrap();

@@ -4,7 +4,7 @@ use casemate_hsm::limits;
 use casemate_protocol::messages::{Answer, Ask, CreateUser, Empty, LogIn};
 use casemate_protocol::{Error, Role};
 
-use crate::one_hsm::{Connection, Hsm, PASSWORD, describe, expect_error};
+use crate::one_hsm::{Connection, Hsm, PASSWORD, describe, expect_done, expect_error};
 
 const REGISTERED: Option<[u8; 32]> = Some([5; 32]);
 
@@ -60,6 +60,34 @@ fn a_registered_certificate_locks_its_user_and_no_live_log_in_ends() {
     let mut connection = hsm.connect();
     let lifted = log_in(&mut hsm, &mut connection, "another password");
     assert!(matches!(lifted, Answer::LoggedIn(_)), "{}", describe(&lifted));
+}
+
+/// A use that wants the password is no way around the lock (`CKA_ALWAYS_AUTHENTICATE`).
+#[test]
+fn guesses_on_a_live_log_in_lock_its_user_as_well() {
+    let mut hsm = Hsm::active();
+    let mut live = hsm.log_in("app", Role::CryptoUser);
+    let mut confirm = |hsm: &mut Hsm, certificate, password: &str| {
+        hsm.now = hsm.now.after_ms(limits::ATTEMPT_DELAY_MS_MAX);
+        live.caller.certificate = certificate;
+        live.ask(hsm, Ask::ConfirmPassword(password.to_owned()))
+    };
+    let times = limits::LOCK_AFTER_FAILURES;
+    for _ in 0..times * 2 {
+        expect_error(confirm(&mut hsm, None, "wrong password"), Error::PasswordIncorrect);
+    }
+    expect_done(confirm(&mut hsm, None, PASSWORD));
+    for _ in 1..times {
+        expect_error(confirm(&mut hsm, REGISTERED, "wrong password"), Error::PasswordIncorrect);
+    }
+    expect_done(confirm(&mut hsm, REGISTERED, PASSWORD));
+    for _ in 0..times {
+        expect_error(confirm(&mut hsm, REGISTERED, "wrong password"), Error::PasswordIncorrect);
+    }
+    expect_error(confirm(&mut hsm, REGISTERED, PASSWORD), Error::UserLocked);
+    expect_error(confirm(&mut hsm, None, PASSWORD), Error::UserLocked);
+    let listed = live.ask(&mut hsm, Ask::ListUsers(Empty {}));
+    assert!(matches!(listed, Answer::Users(_)), "{}", describe(&listed));
 }
 
 #[test]

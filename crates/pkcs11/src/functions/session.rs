@@ -104,14 +104,21 @@ pub(crate) fn log_in(
     if library.is_logged_in() {
         return Err(Code(ck::CKR_USER_ALREADY_LOGGED_IN));
     }
-    patiently(&library.client, &pin)
+    log_in_by(&library.client, &pin)
 }
 
-/// Logs in; after wrong passwords of somebody it waits as long as the cluster says, within the deadline.
-fn patiently(client: &Client, pin: &Pin<'_>) -> Result<()> {
+fn log_in_by(client: &Client, pin: &Pin<'_>) -> Result<()> {
+    patiently(client, || client.log_in(&pin.user, pin.password, Some(Role::CryptoUser)))
+}
+
+/// Has a password checked; after wrong ones of somebody it waits as long as the cluster says, within the deadline.
+fn patiently<T>(
+    client: &Client,
+    attempt: impl Fn() -> std::result::Result<T, ClientError>,
+) -> Result<()> {
     let started = Instant::now();
     loop {
-        match client.log_in(&pin.user, pin.password, Some(Role::CryptoUser)) {
+        match attempt() {
             Err(ClientError::Refused(Error::LogInDelayed(ms))) => {
                 let pause = Duration::from_millis(ms.max(1));
                 if started.elapsed().saturating_add(pause) > client.config().deadline {
@@ -124,8 +131,8 @@ fn patiently(client: &Client, pin: &Pin<'_>) -> Result<()> {
     }
 }
 
-/// Confirms the next use of a key with `CKA_ALWAYS_AUTHENTICATE` (PKCS#11 3.2 §5.6.8). That the password is wrong is told here, by a log-in
-/// on a connection of its own, which ends at once; the use itself carries the password, and the HSM checks it again.
+/// Confirms the next use of a key with `CKA_ALWAYS_AUTHENTICATE` (PKCS#11 3.2 §5.6.8). That the password is wrong is told here; the use
+/// itself carries the password, and the HSM checks it again.
 fn confirm(library: &Library, session: &Session, pin: &Pin<'_>) -> Result<()> {
     let mut active = session.active();
     let active = &mut *active;
@@ -144,13 +151,8 @@ fn check_own(library: &Library, pin: &Pin<'_>) -> Result<()> {
     if who.user != pin.user {
         return Err(Code::PIN_INCORRECT);
     }
-    let other = Client::new(library.client.config().clone());
-    patiently(&other, pin)?;
-    if let Err(cause) = other.log_out() {
-        // The password was right all the same.
-        tracing::warn!(%cause, "the cluster could not be told of the log-out: its ticket ends by itself");
-    }
-    Ok(())
+    let client = &library.client;
+    patiently(client, || client.call(Ask::ConfirmPassword(pin.password.to_owned())))
 }
 
 /// `C_SetPIN`: changes one's own password, and logs in again, for the old log-in ends with the old password.
@@ -176,7 +178,7 @@ pub(crate) fn set_pin(library: &Library, session: &Session, old: &[u8], new: &[u
     }
     library.client.forget_log_in();
     library.objects.forget_all();
-    patiently(&library.client, &Pin::of(&who.user, password)?)
+    log_in_by(&library.client, &Pin::of(&who.user, password)?)
 }
 
 /// `C_SessionCancel`

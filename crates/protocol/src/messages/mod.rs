@@ -61,7 +61,7 @@ pub struct Request {
     /// What is asked.
     #[prost(
         oneof = "Ask",
-        tags = "10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 30, 31, 32, 33, 40, 41, 42, 43, 44, 45, 46, 47, 48, 50, 51, 52, 53, 54, 55, 56, 57, 58, 59"
+        tags = "10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 30, 31, 32, 33, 40, 41, 42, 43, 44, 45, 46, 47, 48, 50, 51, 52, 53, 54, 55, 56, 57, 58, 59"
     )]
     pub ask: Option<Ask>,
 }
@@ -109,6 +109,9 @@ pub enum Ask {
     /// Ends the log-in for good, with all its tickets and session keys. Answered by [`Answer::Done`].
     #[prost(message, tag = "22")]
     LogOut(Empty),
+    /// Checks once more the password of the one who is logged in. Answered by [`Answer::Done`].
+    #[prost(string, tag = "23")]
+    ConfirmPassword(String),
     /// Answered by [`Answer::User`].
     #[prost(message, tag = "30")]
     CreateUser(CreateUser),
@@ -178,6 +181,23 @@ pub enum Ask {
     /// So many random bytes, at most [`crate::limits::RANDOM_BYTES_MAX`]. Answered by [`Answer::Data`].
     #[prost(uint64, tag = "59")]
     Random(u64),
+}
+
+impl Ask {
+    /// Takes the password out, if there is one, so that whoever sent it can wipe it.
+    #[must_use]
+    #[expect(clippy::wildcard_enum_match_arm, reason = "few requests carry a password")]
+    pub fn take_password(&mut self) -> Option<String> {
+        let password = match self {
+            Self::LogIn(log_in) => &mut log_in.password,
+            Self::Activate(activate) => &mut activate.password,
+            Self::CreateUser(user) | Self::ChangePassword(user) => &mut user.password,
+            Self::ConfirmPassword(password) => password,
+            Self::Sign(operation) | Self::Decrypt(operation) => &mut operation.password,
+            _ => return None,
+        };
+        Some(std::mem::take(password)).filter(|password| !password.is_empty())
+    }
 }
 
 /// Nothing.
@@ -344,6 +364,28 @@ mod tests {
                 drop(decode_request(bytes.into()));
             }
         }
+    }
+
+    #[test]
+    fn a_password_is_taken_out_of_every_request_that_has_one() {
+        let password = || "a-planted-password".to_owned();
+        let user = || CreateUser { password: password(), ..CreateUser::default() };
+        let operation = || Operation { password: password(), ..Operation::default() };
+        for mut ask in [
+            Ask::LogIn(LogIn { password: password(), ..LogIn::default() }),
+            Ask::Activate(Activate { password: password(), ..Activate::default() }),
+            Ask::CreateUser(user()),
+            Ask::ChangePassword(user()),
+            Ask::ConfirmPassword(password()),
+            Ask::Sign(operation()),
+            Ask::Decrypt(operation()),
+        ] {
+            assert_eq!(ask.take_password(), Some(password()));
+            assert_eq!(ask.take_password(), None);
+            let left = Request { ask: Some(ask), ..Request::default() }.encode_to_vec();
+            assert!(!left.windows(7).any(|window| window == b"planted"));
+        }
+        assert_eq!(Ask::Random(8).take_password(), None);
     }
 
     #[test]
