@@ -72,13 +72,13 @@ impl<'a> Attacker<'a> {
     pub(crate) fn new(
         session: &'a mut Session,
         seed: u64,
-        secrets: &'a [Planted],
-        open: &'a [Planted],
+        (secrets, open): (&'a [Planted], &'a [Planted]),
+        trusted: Handle,
     ) -> Self {
         Self {
             session,
             dice: Dice(seed),
-            keys: secrets.iter().chain(open).map(|planted| planted.key).collect(),
+            keys: secrets.iter().chain(open).map(|it| it.key).chain([trusted]).collect(),
             bytes: vec![vec![0; 16], vec![MASK; 32], vec![1; 40]],
             secrets,
             open,
@@ -120,13 +120,18 @@ impl<'a> Attacker<'a> {
     fn key(&mut self) -> Handle {
         let keys = self.keys.len();
         // Half of the time one of the planted: they are what it is about.
-        let planted = self.secrets.len() + self.open.len();
+        let planted = self.planted();
         let among = if self.dice.roll(2) == 0 { planted } else { keys };
         self.keys[self.dice.roll(among)]
     }
 
+    /// How many keys are never let go: what is looked for, and the trusted one.
+    fn planted(&self) -> usize {
+        self.secrets.len() + self.open.len() + 1
+    }
+
     fn hold_key(&mut self, key: Handle) {
-        let planted = self.secrets.len() + self.open.len();
+        let planted = self.planted();
         if self.keys.len() >= HELD_MAX {
             self.keys.remove(planted);
         }
@@ -247,6 +252,10 @@ impl<'a> Attacker<'a> {
         let (mechanism, wrapping, key) = (self.dice.pick(&CIPHERS), self.key(), self.key());
         let wrapped = self.session.wrap(mechanism, wrapping, key)?;
         assert!(self.is(key, ck::CKA_EXTRACTABLE), "a key that may not leave was wrapped");
+        if self.is(key, ck::CKA_WRAP_WITH_TRUSTED) {
+            assert!(self.is(wrapping, ck::CKA_TRUSTED), "another than a trusted key wrapped it");
+            *self.done.entry("C_WrapKey of what trusted keys may wrap").or_default() += 1;
+        }
         self.hold_bytes(wrapped.clone());
         // At once by the same key: the dice would seldom find the pair.
         if let Ok(opened) = self.session.decrypt(mechanism, wrapping, &wrapped) {

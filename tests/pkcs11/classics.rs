@@ -3,14 +3,14 @@
 use casemate_module::{Attribute, Code, Handle, Mechanism, Parameter, Session, ck};
 
 use crate::as_application;
-use crate::secrets::{MASK, Planted, plant};
+use crate::secrets::{MASK, Planted, plant, trusted};
 
 const VALUE: [u8; 32] = *b"the value that nobody may see...";
 
 /// One attack: what it tries, given a key that may not leave.
 type Attack = fn(&mut Session, &Planted);
 
-const ATTACKS: [(&str, Attack); 10] = [
+const ATTACKS: [(&str, Attack); 11] = [
     ("wrap, then decrypt with the same key", wrap_then_decrypt),
     ("wrap under a key of one's own making", wrap_under_my_own),
     ("take back what was set", take_back),
@@ -21,6 +21,7 @@ const ATTACKS: [(&str, Attack); 10] = [
     ("derive a piece that can be guessed", derive_a_piece),
     ("join with a key that may leave", join_with_mine),
     ("unwrap with weaker attributes", unwrap_weaker),
+    ("get back what a trusted key wrapped", get_back_from_a_trusted_key),
 ];
 
 #[test]
@@ -217,5 +218,36 @@ fn unwrap_weaker(session: &mut Session, secret: &Planted) {
     let leaves = aes(session, &[]);
     if let Ok(wrapped) = session.wrap(WRAPPINGS[0], secret.key, leaves) {
         assert!(!secret.is_seen_in(&wrapped));
+    }
+}
+
+/// Whoever owns a trusted key may wrap by it what leaves under trusted keys alone, and sees nothing of it all the same.
+fn get_back_from_a_trusted_key(session: &mut Session, _secret: &Planted) {
+    let trusted = trusted(session);
+    let guarded = aes(session, &[ck::CKA_WRAP_WITH_TRUSTED]);
+    let mine = aes(session, &[ck::CKA_WRAP]);
+    for right in [ck::CKA_DECRYPT, ck::CKA_ENCRYPT, ck::CKA_DERIVE] {
+        let right = [Attribute::Flag(right, true)];
+        refused(session.set(trusted, &right), &[ck::CKR_TEMPLATE_INCONSISTENT]);
+        refused(session.copy(trusted, &right), &[ck::CKR_TEMPLATE_INCONSISTENT]);
+    }
+    let back = |flag, value| {
+        let class = Attribute::Number(ck::CKA_CLASS, ck::CKO_SECRET_KEY);
+        let key_type = Attribute::Number(ck::CKA_KEY_TYPE, ck::CKK_AES);
+        [class, key_type, Attribute::Flag(flag, value)]
+    };
+    for mechanism in WRAPPINGS {
+        let wrapped = session.wrap(mechanism, trusted, guarded).unwrap();
+        let not_permitted = [ck::CKR_KEY_FUNCTION_NOT_PERMITTED];
+        refused(session.decrypt(mechanism, trusted, &wrapped), &not_permitted);
+        refused(session.encrypt(mechanism, trusted, &[0; 32]), &not_permitted);
+        for weak in [ck::CKA_SENSITIVE, ck::CKA_WRAP_WITH_TRUSTED] {
+            let outcome = session.unwrap(mechanism, trusted, &wrapped, &back(weak, false));
+            refused(outcome, &[ck::CKR_TEMPLATE_INCONSISTENT]);
+        }
+        let leaves = back(ck::CKA_EXTRACTABLE, true);
+        let again = session.unwrap(mechanism, trusted, &wrapped, &leaves).unwrap();
+        refused(session.get(again, ck::CKA_VALUE), &[ck::CKR_ATTRIBUTE_SENSITIVE]);
+        refused(session.wrap(mechanism, mine, again), &[ck::CKR_KEY_NOT_WRAPPABLE]);
     }
 }

@@ -7,7 +7,7 @@ use casemate_module::{Module, ck};
 
 use crate::as_application;
 use crate::attacker::{Attacker, Dice};
-use crate::secrets::plant;
+use crate::secrets::{plant, trusted};
 
 const SEEDS: u64 = 8;
 const STEPS: usize = 6000;
@@ -29,6 +29,7 @@ fn no_sequence_of_calls_gives_a_key_away() {
         });
         println!("{SEEDS} seeds of {STEPS} steps; succeeded: {done:?}");
         println!("where a value that may be seen was seen: {seen:?}");
+        assert!(done.contains_key("C_WrapKey of what trusted keys may wrap"));
         // The control: where nothing is ever seen, nothing would be found.
         for way in [
             "C_GetAttributeValue",
@@ -68,7 +69,8 @@ fn run(module: Module, seed: u64) -> (Counts, Counts) {
         plant(&mut session, "an AES key", ck::CKK_AES, value(), &may_be_seen),
         plant(&mut session, "a secret", ck::CKK_GENERIC_SECRET, value(), &may_be_seen),
     ];
-    let mut attacker = Attacker::new(&mut session, seed, &secrets, &open);
+    let trusted = trusted(&mut session);
+    let mut attacker = Attacker::new(&mut session, seed, (&secrets, &open), trusted);
     (0..STEPS).for_each(|_| attacker.step());
     (attacker.done, attacker.seen)
 }

@@ -1,6 +1,10 @@
 //! Keys whose values the test knows, and what gives one away.
 
-use casemate_module::{Attribute, Handle, Session, ck};
+use casemate_client::{Client, Config};
+use casemate_module::{Attribute, Handle, Mechanism, Parameter, Session, ck};
+use casemate_protocol::messages::{Ask, ObjectAndTemplate, ObjectReference};
+use casemate_protocol::{AttributeType, Role, Template};
+use casemate_tests::ADMIN_PASSWORD;
 
 /// Of a value, this many bytes in a row are no accident.
 const WINDOW: usize = 6;
@@ -56,4 +60,21 @@ pub(crate) fn plant(
     }
     template.extend(flags.iter().map(|(flag, value)| Attribute::Flag(*flag, *value)));
     Planted { name, key: session.create(&template).unwrap(), value }
+}
+
+/// Makes a wrapping key and has an admin trust it.
+pub(crate) fn trusted(session: &mut Session) -> Handle {
+    let on = [ck::CKA_TOKEN, ck::CKA_WRAP, ck::CKA_UNWRAP].map(|flag| Attribute::Flag(flag, true));
+    let off = [ck::CKA_ENCRYPT, ck::CKA_DECRYPT].map(|flag| Attribute::Flag(flag, false));
+    let length = [Attribute::Number(ck::CKA_VALUE_LEN, 32)];
+    let template: Vec<_> = on.into_iter().chain(off).chain(length).collect();
+    let key = session.generate(Mechanism(ck::CKM_AES_KEY_GEN, Parameter::None), &template).unwrap();
+    let admin = Client::new(Config::find().unwrap());
+    admin.log_in("admin", ADMIN_PASSWORD, Some(Role::Admin)).unwrap();
+    // A token object's handle is its number in the cluster.
+    let object = Some(ObjectReference { number: key, ..ObjectReference::default() });
+    let trusted = casemate_protocol::Attribute::flag(AttributeType::Trusted, true);
+    let template = Some(Template::default().with(trusted));
+    admin.call(Ask::SetAttributes(ObjectAndTemplate { object, template })).unwrap();
+    key
 }

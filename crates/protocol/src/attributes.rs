@@ -241,9 +241,9 @@ pub const ATTRIBUTES: &[AttributeRow] = &[
     row(AttributeType::Encapsulate, "encapsulate", ValueForm::Flag, Change::Free, Classes::PUBLIC),
     row(AttributeType::Decapsulate, "decapsulate", ValueForm::Flag, Change::Free, Classes::PRIVATE),
     row(AttributeType::Seed, "seed", ValueForm::Bytes, Change::Never, Classes::PRIVATE),
-    row(AttributeType::WrapTemplate, "wrap-template", ValueForm::Template, Change::Free, Classes::PUBLIC_OR_SECRET),
-    row(AttributeType::UnwrapTemplate, "unwrap-template", ValueForm::Template, Change::Free, Classes::OPAQUE),
-    row(AttributeType::DeriveTemplate, "derive-template", ValueForm::Template, Change::Free, Classes::OPAQUE),
+    row(AttributeType::WrapTemplate, "wrap-template", ValueForm::Template, Change::Never, Classes::PUBLIC_OR_SECRET),
+    row(AttributeType::UnwrapTemplate, "unwrap-template", ValueForm::Template, Change::Never, Classes::OPAQUE),
+    row(AttributeType::DeriveTemplate, "derive-template", ValueForm::Template, Change::Never, Classes::OPAQUE),
     row(AttributeType::AllowedMechanisms, "allowed-mechanisms", ValueForm::Mechanisms, Change::Never, Classes::KEYS),
 ];
 

@@ -104,8 +104,12 @@ impl Bench {
                 objects(ObjectCommand::Replace { number, object })
             }
             Kind::Trust => {
+                let mut stays = of_alice;
+                stays.flags.set(AttributeType::Extractable, false);
+                stays.flags.set(AttributeType::Sensitive, true);
+                let number = self.put(stays.clone());
                 let trusted = |key: &mut Header| key.flags.set(AttributeType::Trusted, true);
-                let object = self.sealed(next(&of_alice, trusted));
+                let object = self.sealed(next(&stays, trusted));
                 (author(ADMIN), Change::Objects(ObjectCommand::Replace { number, object }))
             }
             Kind::Destroy => objects(ObjectCommand::Destroy { number }),

@@ -156,6 +156,13 @@ const OBJECT_CASES: &[Case] = &[
         error: Error::AttributeReadOnly(AttributeType::Trusted as u64),
     },
     Case {
+        name: "an admin would trust a key that may leave",
+        prepare: |bench| {
+            replace(bench, key_of(ALICE), ADMIN, |key| key.flags.set(AttributeType::Trusted, true))
+        },
+        error: Error::TemplateInconsistent(AttributeType::Extractable as u64),
+    },
+    Case {
         name: "an admin would change more than trust",
         prepare: |bench| {
             replace(bench, key_of(ALICE), ADMIN, |key| key.set(AttributeType::Label, vec![1]))

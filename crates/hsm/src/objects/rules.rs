@@ -201,10 +201,7 @@ pub(crate) fn check_transition(old: &Header, new: &Header, who: Who) -> Result<(
             return Err(Error::AttributeReadOnly(flag.number()));
         }
     }
-    // What a trusted key wraps, whoever may decrypt with it would read.
-    if new.flags.has(AttributeType::Trusted) && new.flags.has(AttributeType::Decrypt) {
-        return Err(Error::TemplateInconsistent(AttributeType::Decrypt.number()));
-    }
+    check_trusted(new)?;
     let attributes = old.attributes.iter().chain(&new.attributes).map(|(attribute, _)| *attribute);
     for attribute in attributes {
         let differs = old.value(attribute) != new.value(attribute);
@@ -213,6 +210,27 @@ pub(crate) fn check_transition(old: &Header, new: &Header, who: Who) -> Result<(
         }
     }
     Ok(())
+}
+
+/// A secret key that is trusted wraps and unwraps, but shows nothing of what it wrapped: it neither decrypts nor encrypts (by a counter
+/// that is the same), no key with its value and other rights is derived of it, and it does not leave. A public key shows nothing; who has
+/// its other half is the admin's to know.
+fn check_trusted(new: &Header) -> Result<(), Error> {
+    if !new.flags.has(AttributeType::Trusted) || new.class != ObjectClass::SecretKey {
+        return Ok(());
+    }
+    let barred = [
+        AttributeType::Decrypt,
+        AttributeType::Encrypt,
+        AttributeType::Derive,
+        AttributeType::Extractable,
+    ];
+    let open = barred.into_iter().find(|flag| new.flags.has(*flag));
+    let shown = (!new.flags.has(AttributeType::Sensitive)).then_some(AttributeType::Sensitive);
+    match open.or(shown) {
+        None => Ok(()),
+        Some(flag) => Err(Error::TemplateInconsistent(flag.number())),
+    }
 }
 
 /// Returns the header with the template's values in it.

@@ -16,6 +16,7 @@ use casemate_protocol::{AttributeType, Error, KeyType, Mechanism, ObjectClass, T
 
 use super::generate::wanted_length;
 use super::parameters::{hash, invalid, none, required, wire_hash};
+use super::wrap::impose;
 use super::{
     DECAPSULATE, DERIVE, ENCAPSULATE, Usable, approved, operation_error, secret_bytes, usable,
 };
@@ -36,12 +37,7 @@ struct Target {
 }
 
 impl Target {
-    fn new(
-        context: &Context<'_>,
-        template: Option<&Template>,
-        function: Function,
-    ) -> Result<Self, Error> {
-        let template = template.cloned().unwrap_or_default();
+    fn new(context: &Context<'_>, template: Template, function: Function) -> Result<Self, Error> {
         template.check()?;
         if template.class()?.is_some_and(|class| class != ObjectClass::SecretKey) {
             return Err(Error::TemplateInconsistent(AttributeType::Class.number()));
@@ -82,8 +78,9 @@ impl Target {
 pub(super) fn derive(context: &Context<'_>, request: &DeriveKey) -> Result<Outcome, Error> {
     let mechanism = request.mechanism.clone();
     let base = usable(context, request.base_key.as_ref(), mechanism.as_ref(), DERIVE)?;
-    let mut target = Target::new(context, request.template.as_ref(), Function::Derive)?;
-    add_derive_template(&base, &target)?;
+    let mut template = request.template.clone().unwrap_or_default();
+    impose(&base.object.header(), AttributeType::DeriveTemplate, &mut template)?;
+    let mut target = Target::new(context, template, Function::Derive)?;
     if context.state.fips_mode() {
         let parameter = mechanism.as_ref().and_then(|mechanism| mechanism.parameter.as_ref());
         approved::derived(base.row, parameter, target.key_type)?;
@@ -116,32 +113,6 @@ fn other_key(
         _ => return Ok(None),
     };
     usable(context, Some(reference), mechanism, DERIVE).map(Some)
-}
-
-fn add_derive_template(base: &Usable, target: &Target) -> Result<(), Error> {
-    use prost::Message as _;
-    let header = base.object.header();
-    let Some(forced) = header.value(AttributeType::DeriveTemplate) else { return Ok(()) };
-    let forced = Template::decode(forced).map_err(|_error: prost::DecodeError| Error::Internal)?;
-    for entry in &forced.attributes {
-        let attribute = entry.attribute()?;
-        let number = casemate_protocol::identity::ObjectNumber(0);
-        if attribute == AttributeType::ValueLen {
-            // It is no attribute of the object that is made, but what its value will be.
-            let wanted = wanted_length(&target.template, target.key_type);
-            let forced = entry.as_number()?;
-            if !wanted
-                .is_ok_and(|wanted| u64::try_from(wanted).is_ok_and(|wanted| wanted == forced))
-            {
-                return Err(Error::TemplateInconsistent(entry.number));
-            }
-            continue;
-        }
-        if target.header.visible(number, attribute).as_deref() != Some(entry.value.as_slice()) {
-            return Err(Error::TemplateInconsistent(entry.number));
-        }
-    }
-    Ok(())
 }
 
 const fn shows_its_base(mechanism: Mechanism) -> bool {
@@ -338,7 +309,8 @@ pub(super) fn encapsulate(context: &Context<'_>, request: &DeriveKey) -> Result<
     let public =
         usable(context, request.base_key.as_ref(), request.mechanism.as_ref(), ENCAPSULATE)?;
     none(request.mechanism.as_ref(), public.row)?;
-    let target = Target::new(context, request.template.as_ref(), Function::Derive)?;
+    let target =
+        Target::new(context, request.template.clone().unwrap_or_default(), Function::Derive)?;
     Ok(Outcome::offload(move || {
         let OpenKey::MlKemPublic(key) = public.key.as_ref() else {
             return Outcome::error(Error::KeyTypeInconsistent(public.row.mechanism.number()));
@@ -362,7 +334,8 @@ pub(super) fn decapsulate(context: &Context<'_>, request: &UnwrapKey) -> Result<
     let reference = request.unwrapping_key.as_ref();
     let private = usable(context, reference, request.mechanism.as_ref(), DECAPSULATE)?;
     none(request.mechanism.as_ref(), private.row)?;
-    let target = Target::new(context, request.template.as_ref(), Function::Unwrap)?;
+    let target =
+        Target::new(context, request.template.clone().unwrap_or_default(), Function::Unwrap)?;
     let ciphertext = request.wrapped.clone();
     Ok(Outcome::offload(move || {
         let OpenKey::MlKem(key) = private.key.as_ref() else {

@@ -11,7 +11,9 @@
 use casemate_crypto::{Secret, aes, ec, ml_dsa, rsa};
 use casemate_protocol::mechanisms::MechanismRow;
 use casemate_protocol::messages::{MechanismUse, Parameter, UnwrapKey, WrapKey};
-use casemate_protocol::{AttributeType, Error, KeyType, Mechanism, ObjectClass, Template};
+use casemate_protocol::{
+    Attribute, AttributeType, Error, KeyType, Mechanism, ObjectClass, Template,
+};
 use prost::Message as _;
 
 use super::cipher::{aes_decrypt, aes_encrypt};
@@ -174,7 +176,13 @@ pub(super) fn unwrap(context: &Context<'_>, request: &UnwrapKey) -> Result<Outco
     let unwrapping = usable(context, request.unwrapping_key.as_ref(), mechanism.as_ref(), UNWRAP)?;
     let mut template = request.template.clone().unwrap_or_default();
     template.check()?;
-    add_unwrap_template(&unwrapping.object.header(), &mut template)?;
+    let by = unwrapping.object.header();
+    impose(&by, AttributeType::UnwrapTemplate, &mut template)?;
+    // Else who may wrap by a trusted key could unwrap what he wrapped as a key that shows itself.
+    if by.flags.has(AttributeType::Trusted) {
+        let stays = [AttributeType::Sensitive, AttributeType::WrapWithTrusted];
+        add(&mut template, stays.map(|flag| Attribute::flag(flag, true)))?;
+    }
     let incomplete = |attribute: AttributeType| Error::TemplateIncomplete(attribute.number());
     let class = template.class()?.ok_or_else(|| incomplete(AttributeType::Class))?;
     let key_type = template.key_type()?.ok_or_else(|| incomplete(AttributeType::KeyType))?;
@@ -200,10 +208,26 @@ pub(super) fn unwrap(context: &Context<'_>, request: &UnwrapKey) -> Result<Outco
     }))
 }
 
-fn add_unwrap_template(unwrapping: &Header, template: &mut Template) -> Result<(), Error> {
-    let Some(forced) = unwrapping.value(AttributeType::UnwrapTemplate) else { return Ok(()) };
-    let forced = Template::decode(forced).map_err(|_error: prost::DecodeError| Error::Internal)?;
-    for entry in forced.attributes {
+/// Adds what a key demands of those that it makes (`CKA_UNWRAP_TEMPLATE`, `CKA_DERIVE_TEMPLATE`) to what the caller wants.
+///
+/// # Errors
+/// [`Error::TemplateInconsistent`] if he wants something else.
+pub(super) fn impose(
+    by: &Header,
+    attribute: AttributeType,
+    template: &mut Template,
+) -> Result<(), Error> {
+    let Some(demanded) = by.value(attribute) else { return Ok(()) };
+    let demanded =
+        Template::decode(demanded).map_err(|_error: prost::DecodeError| Error::Internal)?;
+    add(template, demanded.attributes)
+}
+
+fn add(
+    template: &mut Template,
+    demanded: impl IntoIterator<Item = Attribute>,
+) -> Result<(), Error> {
+    for entry in demanded {
         match template.attributes.iter().find(|given| given.number == entry.number) {
             Some(given) if given.value != entry.value => {
                 return Err(Error::TemplateInconsistent(entry.number));

@@ -11,7 +11,7 @@ use casemate_protocol::{
     Attribute, AttributeType, Curve, Error, KeyType, Mechanism, ObjectClass, Role, Template,
 };
 
-fn plain(mechanism: Mechanism) -> Option<MechanismUse> {
+pub(crate) fn plain(mechanism: Mechanism) -> Option<MechanismUse> {
     Some(MechanismUse { mechanism: mechanism.number(), parameter: None })
 }
 
@@ -19,7 +19,7 @@ fn with(mechanism: Mechanism, parameter: Parameter) -> Option<MechanismUse> {
     Some(MechanismUse { mechanism: mechanism.number(), parameter: Some(parameter) })
 }
 
-fn flags(flags: &[(AttributeType, bool)]) -> Template {
+pub(crate) fn flags(flags: &[(AttributeType, bool)]) -> Template {
     let attributes = flags.iter().map(|&(flag, value)| Attribute::flag(flag, value)).collect();
     Template { attributes }
 }
@@ -28,19 +28,19 @@ fn token() -> Template {
     flags(&[(AttributeType::Token, true)])
 }
 
-struct User {
-    hsm: Hsm,
+pub(crate) struct User {
+    pub(crate) hsm: Hsm,
     connection: Connection,
 }
 
 impl User {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let mut hsm = Hsm::active();
         let connection = hsm.log_in("app", Role::CryptoUser);
         Self { hsm, connection }
     }
 
-    fn ask(&mut self, ask: Ask) -> Answer {
+    pub(crate) fn ask(&mut self, ask: Ask) -> Answer {
         self.connection.ask(&mut self.hsm, ask)
     }
 
@@ -84,7 +84,7 @@ impl User {
         )
     }
 
-    fn aes(&mut self, template: Template) -> ObjectReference {
+    pub(crate) fn aes(&mut self, template: Template) -> ObjectReference {
         let template = template.with(Attribute::number(AttributeType::ValueLen, 32));
         self.made(Ask::GenerateKey(GenerateKey {
             mechanism: plain(Mechanism::AesKeyGen),
@@ -140,7 +140,7 @@ impl User {
         }))
     }
 
-    fn attribute(
+    pub(crate) fn attribute(
         &mut self,
         object: &ObjectReference,
         attribute: AttributeType,
@@ -639,30 +639,18 @@ fn the_template_of_a_base_key_binds_what_is_derived_and_how_long_it_is() {
     assert!(matches!(right, Answer::Made(_)), "{}", describe(&right));
     let inconsistent = |attribute: AttributeType| Error::TemplateInconsistent(attribute.number());
     expect_error(derive(Some(16), true), inconsistent(AttributeType::ValueLen));
-    expect_error(derive(None, true), inconsistent(AttributeType::ValueLen));
-    expect_error(derive(Some(32), false), inconsistent(AttributeType::Derive));
-}
-
-/// What a trusted key wraps, whoever may decrypt with it would read: such a key is not trusted, and a trusted one does not learn it.
-#[test]
-fn a_key_that_decrypts_is_not_trusted_for_wrapping() {
-    let mut user = User::new();
-    let mut admin = user.hsm.log_in("admin", Role::Admin);
-    let on = |attribute| flags(&[(attribute, true)]);
-    let mut trust = |user: &mut User, key: &ObjectReference| {
-        let template = Some(on(AttributeType::Trusted));
-        let change = ObjectAndTemplate { object: Some(key.clone()), template };
-        admin.ask(&mut user.hsm, Ask::SetAttributes(change))
+    // Where the caller is silent, the base key says it.
+    let silent = derive(None, true);
+    let Answer::Made(MadeObject { object: Some(object), .. }) = silent else {
+        panic!("{}", describe(&silent))
     };
-    let wraps = [AttributeType::Token, AttributeType::Wrap];
-    let both =
-        user.aes(flags(&[wraps[0], wraps[1], AttributeType::Decrypt].map(|flag| (flag, true))));
-    let inconsistent = Error::TemplateInconsistent(AttributeType::Decrypt.number());
-    expect_error(trust(&mut user, &both), inconsistent);
-    let only_wraps = flags(&[(wraps[0], true), (wraps[1], true), (AttributeType::Decrypt, false)]);
-    let wrapping = user.aes(only_wraps);
-    expect_done(trust(&mut user, &wrapping));
-    let template = Some(on(AttributeType::Decrypt));
-    let learn = ObjectAndTemplate { object: Some(wrapping), template };
-    assert!(matches!(user.ask(Ask::SetAttributes(learn)), Answer::Error(_)));
+    expect_error(derive(Some(32), false), inconsistent(AttributeType::Derive));
+    assert_eq!(user.attribute(&object, AttributeType::ValueLen), Ok(32_u64.to_be_bytes().to_vec()));
+    // It is not taken away again.
+    let none = Attribute::new(AttributeType::DeriveTemplate, Template::default().encode_to_vec());
+    let change =
+        ObjectAndTemplate { object: Some(base), template: Some(Template::default().with(none)) };
+    let read_only = Error::AttributeReadOnly(AttributeType::DeriveTemplate.number());
+    expect_error(user.ask(Ask::SetAttributes(change.clone())), read_only);
+    expect_error(user.ask(Ask::CopyObject(change)), read_only);
 }

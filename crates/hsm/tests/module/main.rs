@@ -9,3 +9,4 @@ mod locks;
 mod one_hsm;
 mod reads_after_writes;
 mod time;
+mod trusted_keys;
