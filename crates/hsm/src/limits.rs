@@ -19,6 +19,8 @@ pub const REVOCATION_MS: u64 = TICKET_MS + 2 * CLOCK_TOLERANCE_MS;
 /// Session objects of one log-in of which is remembered that older forms are void: 8 MiB. Who changes or destroys more in one log-in
 /// keeps the protection for the newest.
 pub const SESSION_FLOORS_MAX: u64 = 65_536;
+/// The same of all log-ins: 128 MiB.
+pub const SESSION_FLOORS_TOTAL_MAX: usize = 1_048_576;
 /// Milliseconds for which the reply to a write is kept for a retry: well beyond any deadline.
 pub const RETRY_WINDOW_MS: u64 = 600_000;
 /// Milliseconds without a write after which a client instance is forgotten: its requests are long past every deadline.

@@ -3,7 +3,8 @@
 //! A session object lives in the client, sealed; somebody may have kept an older form with more rights, or one of an object that was
 //! destroyed. What is kept here against that ends with the log-in, and is bounded: a log-in has a last moment, that of its longest
 //! ticket ([`crate::limits::REVOCATION_MS`] behind its last change, moved on when a ticket is renewed), and of one log-in only
-//! the newest [`crate::limits::SESSION_FLOORS_MAX`] are kept.
+//! the newest [`crate::limits::SESSION_FLOORS_MAX`] are kept. If there are too many of all
+//! ([`crate::limits::SESSION_FLOORS_TOTAL_MAX`]), the log-in that has most loses its oldest: who floods pays himself.
 
 use casemate_protocol::canonical::{CanonicalError, Reader, Writer};
 use casemate_protocol::identity::{Generation, LogInId, ObjectId};
@@ -32,6 +33,7 @@ pub(crate) struct SessionFloors {
     floors: MapM<(LogInId, ObjectId), Floor>,
     by_order: SetM<(LogInId, u64, ObjectId)>,
     log_ins: MapM<LogInId, LogInFloors>,
+    by_count: SetM<(u64, LogInId)>,
     ends: SetM<(Time, LogInId)>,
     last_order: u64,
 }
@@ -62,6 +64,17 @@ impl SessionFloors {
         if count > limits::SESSION_FLOORS_MAX {
             self.forget_oldest(log_in);
         }
+        self.keep_within(limits::SESSION_FLOORS_TOTAL_MAX);
+    }
+
+    fn keep_within(&mut self, total: usize) {
+        if self.floors.len() <= total {
+            return;
+        }
+        let most = self.by_count.into_iter().next_back().copied();
+        if let Some((_, log_in)) = most {
+            self.forget_oldest(log_in);
+        }
     }
 
     fn put(&mut self, (log_in, object): (LogInId, ObjectId), floor: Floor) {
@@ -76,8 +89,18 @@ impl SessionFloors {
         if kept.count == 0 {
             self.ends.insert_cow((kept.until, log_in));
         }
-        self.log_ins
-            .insert_cow(log_in, LogInFloors { count: kept.count.saturating_add(1), ..kept });
+        self.count(log_in, kept, kept.count.saturating_add(1));
+    }
+
+    fn count(&mut self, log_in: LogInId, kept: LogInFloors, count: u64) {
+        self.by_count.remove_cow(&(kept.count, log_in));
+        if count == 0 {
+            self.log_ins.remove_cow(&log_in);
+            self.ends.remove_cow(&(kept.until, log_in));
+        } else {
+            self.log_ins.insert_cow(log_in, LogInFloors { count, ..kept });
+            self.by_count.insert_cow((count, log_in));
+        }
     }
 
     /// Whether there are any of a log-in.
@@ -123,13 +146,7 @@ impl SessionFloors {
         self.by_order.remove_cow(&(log_in, order, object));
         self.floors.remove_cow(&(log_in, object));
         let Some(kept) = self.log_ins.get(&log_in).copied() else { return };
-        if kept.count > 1 {
-            let kept = LogInFloors { count: kept.count.saturating_sub(1), ..kept };
-            self.log_ins.insert_cow(log_in, kept);
-        } else {
-            self.log_ins.remove_cow(&log_in);
-            self.ends.remove_cow(&(kept.until, log_in));
-        }
+        self.count(log_in, kept, kept.count.saturating_sub(1));
     }
 
     /// Writes them.
@@ -234,6 +251,26 @@ mod tests {
         assert_eq!(floors.of(LOG_IN, object(0)), Generation::default());
         assert_eq!(floors.of(LOG_IN, object(1)), Generation(1));
         assert_eq!(floors.floors.len() as u64, limits::SESSION_FLOORS_MAX);
+    }
+
+    #[test]
+    fn of_all_log_ins_the_one_that_has_most_loses_its_oldest() {
+        let mut floors = SessionFloors::default();
+        for number in 0..10 {
+            floors.raise((OTHER, object(number)), Generation(1), Time(100));
+            floors.keep_within(6);
+        }
+        floors.raise((LOG_IN, object(1)), Generation(1), Time(100));
+        floors.keep_within(6);
+        floors.raise((LOG_IN, object(2)), Generation(1), Time(100));
+        floors.keep_within(6);
+        assert_eq!(floors.floors.len(), 6);
+        for kept in [(LOG_IN, 1), (LOG_IN, 2), (OTHER, 6), (OTHER, 9)] {
+            assert_eq!(floors.of(kept.0, object(kept.1)), Generation(1), "{}", kept.1);
+        }
+        assert_eq!(floors.of(OTHER, object(5)), Generation::default());
+        let counts: Vec<_> = floors.by_count.into_iter().copied().collect();
+        assert_eq!(counts, [(2, LOG_IN), (4, OTHER)]);
     }
 
     #[test]
