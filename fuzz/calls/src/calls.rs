@@ -9,8 +9,8 @@ use crate::input::{Input, Room};
 use crate::parameters::Parameter;
 
 pub(crate) struct Caller<'a> {
-    list: &'static ck::CK_FUNCTION_LIST_3_2,
-    input: Input<'a>,
+    pub(crate) list: &'static ck::CK_FUNCTION_LIST_3_2,
+    pub(crate) input: Input<'a>,
     sessions: Vec<ck::CK_SESSION_HANDLE>,
     objects: Vec<ck::CK_OBJECT_HANDLE>,
 }
@@ -25,6 +25,8 @@ macro_rules! call {
         code
     }};
 }
+
+pub(crate) use call;
 
 /// An attribute of a template, with the memory that it points at.
 struct Attribute {
@@ -90,7 +92,7 @@ impl<'a> Caller<'a> {
         }
     }
 
-    fn session(&mut self) -> ck::CK_SESSION_HANDLE {
+    pub(crate) fn session(&mut self) -> ck::CK_SESSION_HANDLE {
         let which = self.input.byte();
         self.sessions
             .get(usize::from(which % 4))
@@ -98,9 +100,13 @@ impl<'a> Caller<'a> {
             .unwrap_or_else(|| ck::CK_SESSION_HANDLE::from(which) << 32)
     }
 
-    fn object(&mut self) -> ck::CK_OBJECT_HANDLE {
+    pub(crate) fn object(&mut self) -> ck::CK_OBJECT_HANDLE {
         let which = self.input.byte();
         self.objects.get(usize::from(which % 8)).copied().unwrap_or_else(|| which.into())
+    }
+
+    pub(crate) fn hold<const N: usize>(&mut self, objects: [ck::CK_OBJECT_HANDLE; N]) {
+        self.objects.extend(objects);
     }
 
     fn attributes(&mut self) -> Vec<Attribute> {
@@ -112,7 +118,7 @@ impl<'a> Caller<'a> {
 
     /// Makes one call; returns whether there is more input.
     pub(crate) fn step(&mut self) -> bool {
-        match self.input.byte() % 14 {
+        match self.input.byte() % 20 {
             0 => {
                 let flags = self.input.number();
                 self.open(flags);
@@ -129,7 +135,13 @@ impl<'a> Caller<'a> {
             10 => self.generate(),
             11 => self.log_in(),
             12 => self.random(),
-            _ => self.unwrap_or_derive(),
+            13 => self.unwrap_or_derive(),
+            14 => self.pair(),
+            15 => self.wrap(),
+            16 => self.kem(),
+            17 => self.change(),
+            18 => self.verify(),
+            _ => self.message(),
         }
         !self.input.is_empty()
     }
@@ -141,7 +153,10 @@ impl<'a> Caller<'a> {
         }
     }
 
-    fn with_template(&mut self, go: impl FnOnce(&mut Self, *mut ck::CK_ATTRIBUTE, ck::CK_ULONG)) {
+    pub(crate) fn with_template(
+        &mut self,
+        go: impl FnOnce(&mut Self, *mut ck::CK_ATTRIBUTE, ck::CK_ULONG),
+    ) {
         let mut attributes = self.attributes();
         let entry = |attribute: &mut Attribute| ck::CK_ATTRIBUTE {
             type_: attribute.kind,
@@ -215,7 +230,7 @@ impl<'a> Caller<'a> {
     }
 
     /// A mechanism with its parameter, as C would pass it.
-    fn with_mechanism(&mut self, go: impl FnOnce(&mut Self, *mut ck::CK_MECHANISM)) {
+    pub(crate) fn with_mechanism(&mut self, go: impl FnOnce(&mut Self, *mut ck::CK_MECHANISM)) {
         let mut parameter = Parameter::read(&mut self.input);
         let mut mechanism = parameter.mechanism();
         go(self, &raw mut mechanism);

@@ -7,6 +7,7 @@
 
 mod calls;
 mod input;
+mod keys;
 mod parameters;
 
 use std::path::Path;

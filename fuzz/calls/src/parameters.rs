@@ -17,6 +17,8 @@ pub(crate) struct Parameter {
     buffers: Vec<Readable>,
     /// An array of structures that it points at.
     fields: Vec<ck::CK_PRF_DATA_PARAM>,
+    /// A structure of numbers that it points at.
+    inner: Vec<u64>,
 }
 
 const PLAIN_BYTES: [usize; 8] = [0, 8, 16, 24, 40, 48, 64, 9];
@@ -39,10 +41,26 @@ impl Parameter {
             11 => ck::CKM_CONCATENATE_BASE_AND_DATA,
             12 => ck::CKM_RSA_AES_KEY_WRAP,
             13 => ck::CKM_ML_DSA,
+            14 => ck::CKM_SHA256_RSA_PKCS_PSS,
+            15 => ck::CKM_XOR_BASE_AND_DATA,
+            16 => ck::CKM_CONCATENATE_BASE_AND_KEY,
+            17 => ck::CKM_SHA256_HMAC_GENERAL,
+            18 => ck::CKM_AES_KEY_WRAP_KWP,
+            19 => ck::CKM_RSA_PKCS_KEY_PAIR_GEN,
+            20 => ck::CKM_EC_KEY_PAIR_GEN,
+            21 => ck::CKM_AES_KEY_GEN,
+            22 => ck::CKM_ML_KEM,
+            23 => ck::CKM_ECDH1_COFACTOR_DERIVE,
             _ => input.number(),
         };
-        let mut parameter =
-            Self { kind, words: Vec::new(), length: 0, buffers: Vec::new(), fields: Vec::new() };
+        let mut parameter = Self {
+            kind,
+            words: Vec::new(),
+            length: 0,
+            buffers: Vec::new(),
+            fields: Vec::new(),
+            inner: Vec::new(),
+        };
         // Now and then zeros of another length; never the structure of another mechanism, whose numbers would be read as pointers.
         if input.byte() == 7 {
             parameter.zeros(PLAIN_BYTES[usize::from(input.byte() % 8)]);
@@ -79,7 +97,7 @@ impl Parameter {
                 let tag_bits = input.number();
                 self.put(&[iv, iv_length, bits, aad, aad_length, tag_bits]);
             }
-            ck::CKM_ECDH1_DERIVE => {
+            ck::CKM_ECDH1_DERIVE | ck::CKM_ECDH1_COFACTOR_DERIVE => {
                 let kdf = input.number();
                 let (shared, shared_length) = self.buffer(input);
                 let (public, public_length) = self.buffer(input);
@@ -88,40 +106,31 @@ impl Parameter {
             ck::CKM_HKDF_DERIVE => {
                 // Two flags of one byte lie in the first word.
                 let flags = u64::from(input.byte() & 1) | (u64::from(input.byte() & 1) << 8);
-                let (hash, salt_type) = (input.number(), input.number());
+                let (hash, salt_type) = (hash(input), input.number());
                 let (salt, salt_length) = self.buffer(input);
                 let salt_key = input.number();
                 let (info, info_length) = self.buffer(input);
                 self.put(&[flags, hash, salt_type, salt, salt_length, salt_key, info, info_length]);
             }
-            ck::CKM_RSA_PKCS_PSS => {
-                let words = [input.number(), input.number(), input.number()];
+            ck::CKM_RSA_PKCS_PSS | ck::CKM_SHA256_RSA_PKCS_PSS => {
+                let words = [hash(input), input.number(), input.number()];
                 self.put(&words);
             }
             ck::CKM_RSA_PKCS_OAEP => {
-                let words = [input.number(), input.number(), input.number()];
-                let (source, length) = self.buffer(input);
-                self.put(&[words[0], words[1], words[2], source, length]);
+                let words = self.oaep(input);
+                self.put(&words);
+            }
+            ck::CKM_RSA_AES_KEY_WRAP => {
+                let bits = [128, 192, 256, input.number()][usize::from(input.byte() % 4)];
+                self.inner = self.oaep(input).to_vec();
+                self.put(&[bits, self.inner.as_ptr() as u64]);
+            }
+            ck::CKM_CONCATENATE_BASE_AND_KEY | ck::CKM_SHA256_HMAC_GENERAL => {
+                let word = input.number();
+                self.put(&[word]);
             }
             ck::CKM_SP800_108_COUNTER_KDF => self.counter_kdf(input),
-            ck::CKM_PKCS5_PBKD2 => {
-                let (salt, salt_length) = self.buffer(input);
-                let (source, rounds, prf) =
-                    (input.number(), input.number() & 0xfff, input.number());
-                let (data, data_length) = self.buffer(input);
-                let (password, length) = self.buffer(input);
-                self.put(&[
-                    source,
-                    salt,
-                    salt_length,
-                    rounds,
-                    prf,
-                    data,
-                    data_length,
-                    password,
-                    length,
-                ]);
-            }
+            ck::CKM_PKCS5_PBKD2 => self.pbkdf2(input),
             ck::CKM_AES_CTR => {
                 let words = [input.number(), input.number(), input.number()];
                 self.put(&words);
@@ -131,7 +140,7 @@ impl Parameter {
                 let (context, length) = self.buffer(input);
                 self.put(&[flag, length, context]);
             }
-            ck::CKM_CONCATENATE_BASE_AND_DATA => {
+            ck::CKM_CONCATENATE_BASE_AND_DATA | ck::CKM_XOR_BASE_AND_DATA => {
                 let (data, length) = self.buffer(input);
                 self.put(&[data, length]);
             }
@@ -142,6 +151,20 @@ impl Parameter {
             }
             _ => self.zeros(PLAIN_BYTES[usize::from(input.byte() % 8)]),
         }
+    }
+
+    fn oaep(&mut self, input: &mut Input<'_>) -> [u64; 5] {
+        let (hash, mgf, source) = (hash(input), input.number(), input.number());
+        let (label, length) = self.buffer(input);
+        [hash, mgf, source, label, length]
+    }
+
+    fn pbkdf2(&mut self, input: &mut Input<'_>) {
+        let (salt, salt_length) = self.buffer(input);
+        let (source, rounds, prf) = (input.number(), input.number() & 0xfff, input.number());
+        let (data, data_length) = self.buffer(input);
+        let (password, length) = self.buffer(input);
+        self.put(&[source, salt, salt_length, rounds, prf, data, data_length, password, length]);
     }
 
     fn counter_kdf(&mut self, input: &mut Input<'_>) {
@@ -167,5 +190,16 @@ impl Parameter {
             pParameter: if self.length == 0 { ptr::null_mut() } else { pointer },
             ulParameterLen: self.length as ck::CK_ULONG,
         }
+    }
+}
+
+/// A hash, or what is none.
+fn hash(input: &mut Input<'_>) -> u64 {
+    match input.byte() {
+        0 => ck::CKM_SHA_1,
+        1 => ck::CKM_SHA256,
+        2 => ck::CKM_SHA384,
+        3 => ck::CKM_SHA512,
+        _ => input.number(),
     }
 }
