@@ -14,7 +14,15 @@
 //! docs/internals/simulation.md tells how to read a seed's log.
 #![forbid(unsafe_code)]
 
+pub mod disk;
+pub mod faults;
+pub mod history;
+pub mod invariants;
 pub mod linearizability;
 pub mod network;
 pub mod random;
 pub mod scheduler;
+pub mod seed;
+pub mod service;
+pub mod workload;
+pub mod world;

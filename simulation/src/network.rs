@@ -14,6 +14,11 @@ use tokio::sync::oneshot;
 use crate::random::Random;
 use crate::scheduler::{Simulation, WORLD};
 
+/// The port on which HSMs talk to each other.
+pub const PEERS: u16 = 2224;
+/// The port of applications.
+pub const APPLICATIONS: u16 = 2223;
+
 /// How the links are.
 #[derive(Clone, Copy, Debug)]
 pub struct Weather {
@@ -48,9 +53,9 @@ pub struct Counts {
 struct State {
     random: Random,
     weather: Weather,
-    /// From, to.
+    /// From one host, to another.
     cut: BTreeSet<(u64, u64)>,
-    servers: BTreeMap<u64, Server>,
+    servers: BTreeMap<(u64, u16), Server>,
     counts: Counts,
 }
 
@@ -101,7 +106,7 @@ impl Network {
     }
 
     /// From now on this one answers there; nobody if it is none.
-    pub fn serve(&self, at: u64, server: Option<Server>) {
+    pub fn serve(&self, at: (u64, u16), server: Option<Server>) {
         // The one before may end in the drop, and ask for the network.
         let _before = {
             let mut state = self.state();
@@ -122,7 +127,7 @@ impl Network {
     pub async fn ask(
         &self,
         from: u64,
-        to: u64,
+        to: (u64, u16),
         request: Vec<u8>,
         within: Duration,
     ) -> Result<Vec<u8>, TransportError> {
@@ -153,7 +158,7 @@ impl Network {
             self.simulation.spawn(WORLD, Box::pin(journey));
         }
         drop(sender);
-        let lost = || TransportError(format!("{from} does not reach {to}"));
+        let lost = || TransportError(format!("{from} does not reach {}", to.0));
         let late = self.simulation.sleep(within);
         tokio::select! {
             biased;
@@ -165,8 +170,8 @@ impl Network {
         }
     }
 
-    async fn journey(&self, from: u64, to: u64, request: Vec<u8>) -> Journey {
-        if !self.arrives(from, to).await {
+    async fn journey(&self, from: u64, to: (u64, u16), request: Vec<u8>) -> Journey {
+        if !self.arrives(from, to.0).await {
             return Journey::Lost;
         }
         let Some(server) = self.state().servers.get(&to).cloned() else { return Journey::Refused };
@@ -176,7 +181,7 @@ impl Network {
             self.state().counts.lost += 1;
             return Journey::Refused;
         }
-        if self.arrives(to, from).await { Journey::Back(reply) } else { Journey::Lost }
+        if self.arrives(to.0, from).await { Journey::Back(reply) } else { Journey::Lost }
     }
 
     /// Lets a message travel; returns whether it arrives.
@@ -220,7 +225,7 @@ impl Transport for Wire {
         within: Duration,
     ) -> Later<Result<Vec<u8>, TransportError>> {
         let (from, network) = (self.from, self.network.clone());
-        Box::pin(async move { network.ask(from, to, request, within).await })
+        Box::pin(async move { network.ask(from, (to, PEERS), request, within).await })
     }
 }
 
@@ -238,12 +243,12 @@ mod tests {
             listening.lock().unwrap().extend(request);
             Box::pin(async { b"heard".to_vec() })
         });
-        network.serve(2, Some(echo));
+        network.serve((2, PEERS), Some(echo));
         act(&network);
         for number in 0..40_u8 {
             let network = network.clone();
             let ask = async move {
-                let _reply = network.ask(1, 2, vec![number], Duration::from_secs(1)).await.is_ok();
+                let _reply = network.ask(1, (2, PEERS), vec![number], Duration::from_secs(1)).await.is_ok();
             };
             simulation.spawn(WORLD, Box::pin(ask));
         }
@@ -280,6 +285,6 @@ mod tests {
         assert_eq!((heard.len(), counts.lost), (40, 40));
         let (heard, counts) = meet(4, |network| network.cut(1, 2));
         assert_eq!((heard.len(), counts.lost), (0, 40));
-        assert!(meet(4, |network| network.serve(2, None)).0.is_empty());
+        assert!(meet(4, |network| network.serve((2, PEERS), None)).0.is_empty());
     }
 }

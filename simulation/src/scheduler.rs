@@ -268,6 +268,12 @@ impl Simulation {
         true
     }
 
+    /// Ends all tasks: what they hold is dropped.
+    pub fn end(&self) {
+        let tasks = std::mem::take(&mut self.state().tasks);
+        drop(tasks);
+    }
+
     /// Drops what crashed.
     fn bury(&self) {
         let dead: Vec<Slot> = {
