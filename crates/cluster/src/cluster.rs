@@ -175,7 +175,7 @@ impl Cluster {
         let (unreadable, applied) = (state_machine.unreadable(), state_machine.applied());
         let (jobs, health, handle) = writer::start(Arc::clone(&disk), &contents, home)?;
         state_machine.wait_for_log(jobs.clone());
-        let log = LogStorage::new(contents, jobs.clone());
+        let log = LogStorage::new(config.node, contents, jobs.clone());
         let network = Network { transport: Arc::clone(&transport), disk: Arc::clone(&disk) };
         let raft_config = raft_config(&config)?;
         let raft = async {

@@ -102,6 +102,7 @@ fn part(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
 /// The log.
 #[derive(Clone)]
 pub(crate) struct LogStorage {
+    node: u64,
     contents: Arc<Mutex<Contents>>,
     writer: Jobs,
 }
@@ -111,8 +112,8 @@ fn storage_error(error: &(impl std::error::Error + 'static)) -> StorageError<u64
 }
 
 impl LogStorage {
-    pub(crate) fn new(contents: Contents, writer: Jobs) -> Self {
-        Self { contents: Arc::new(Mutex::new(contents)), writer }
+    pub(crate) fn new(node: u64, contents: Contents, writer: Jobs) -> Self {
+        Self { node, contents: Arc::new(Mutex::new(contents)), writer }
     }
 
     fn contents(&self) -> std::sync::MutexGuard<'_, Contents> {
@@ -172,8 +173,12 @@ impl RaftLogStorage<TypeConfig> for LogStorage {
         Ok(())
     }
 
+    /// Asked at the start. Whoever led before it stopped is elected anew: openraft would let it go on in its old term, and then it
+    /// would confirm reads behind what it knows to be committed, which is less than it had acknowledged.
     async fn read_vote(&mut self) -> Result<Option<Vote<u64>>, StorageError<u64>> {
-        Ok(self.contents().vote)
+        let vote = self.contents().vote;
+        let led = vote.filter(|vote| vote.leader_id.voted_for() == Some(self.node));
+        Ok(led.map(|vote| Vote { committed: false, ..vote }).or(vote))
     }
 
     /// Kept for the next time that something is written: it costs no fsync, and after a crash it may be older than it was.

@@ -350,6 +350,26 @@ fn all_that_was_acknowledged_is_there_after_all_lost_power() {
     bench.expect_equal(52);
 }
 
+/// It knows of less that is committed than it had acknowledged: in its old term it would confirm that.
+#[test]
+fn a_leader_that_was_away_leads_in_a_new_term_only() {
+    let mut bench = Bench::new(3);
+    let leader = bench.leader();
+    bench.write(leader, "before");
+    let term = bench.cluster(leader).status().term;
+    for node in 1..=3 {
+        bench.kill(node);
+    }
+    for node in 1..=3 {
+        bench.start(node);
+        assert!(!bench.cluster(node).status().leads, "{node} leads before it was elected");
+    }
+    while bench.confirm(leader).is_err() {}
+    assert!(bench.names(leader).has("before"));
+    let now = bench.cluster(leader).status().term;
+    assert!(now > term, "{now} follows {term}");
+}
+
 #[test]
 fn a_member_that_was_removed_is_not_asked_any_more() {
     let bench = Bench::new(3);
