@@ -40,7 +40,12 @@ pub struct MortalDisk {
 impl MortalDisk {
     /// Makes the disk of a life from what the one before left.
     #[must_use]
-    pub fn new(disk: SimulatedDisk, simulation: &Simulation, group: u64, random: Random) -> Arc<Self> {
+    pub fn new(
+        disk: SimulatedDisk,
+        simulation: &Simulation,
+        group: u64,
+        random: Random,
+    ) -> Arc<Self> {
         let state = Mutex::new(State { random, fuse: None, left: None, spoilt: false });
         Arc::new(Self { disk, simulation: simulation.clone(), group, state })
     }

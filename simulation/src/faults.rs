@@ -140,13 +140,17 @@ impl<S: Service> Faults<S> {
         let what = match fault {
             Fault::Partition => self.partition(&nodes),
             Fault::Isolation => {
-                self.cut_for(nodes.iter().filter(|other| **other != node).flat_map(|other| {
-                    [(node, *other), (*other, node)]
-                }));
+                self.cut_for(
+                    nodes
+                        .iter()
+                        .filter(|other| **other != node)
+                        .flat_map(|other| [(node, *other), (*other, node)]),
+                );
                 format!("hsm {node}")
             }
             Fault::OneWay => {
-                let others: Vec<u64> = nodes.iter().copied().filter(|other| *other != node).collect();
+                let others: Vec<u64> =
+                    nodes.iter().copied().filter(|other| *other != node).collect();
                 let Some(other) = self.one(&others) else { return };
                 self.cut_for([(node, other)]);
                 format!("from hsm {node} to hsm {other}")
@@ -219,7 +223,9 @@ impl<S: Service> Faults<S> {
 
     fn partition(&self, nodes: &[u64]) -> String {
         let side = self.between(1, (1 << nodes.len()) - 2);
-        let here = |node: &u64| nodes.iter().position(|one| one == node).is_some_and(|at| side >> at & 1 == 1);
+        let here = |node: &u64| {
+            nodes.iter().position(|one| one == node).is_some_and(|at| side >> at & 1 == 1)
+        };
         let (one, other): (Vec<u64>, Vec<u64>) = nodes.iter().partition(|node| here(node));
         self.cut_for(one.iter().flat_map(|from| other.iter().map(move |to| (*from, *to))));
         self.cut_for(other.iter().flat_map(|from| one.iter().map(move |to| (*from, *to))));

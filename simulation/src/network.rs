@@ -248,7 +248,8 @@ mod tests {
         for number in 0..40_u8 {
             let network = network.clone();
             let ask = async move {
-                let _reply = network.ask(1, (2, PEERS), vec![number], Duration::from_secs(1)).await.is_ok();
+                let _reply =
+                    network.ask(1, (2, PEERS), vec![number], Duration::from_secs(1)).await.is_ok();
             };
             simulation.spawn(WORLD, Box::pin(ask));
         }

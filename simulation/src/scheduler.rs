@@ -199,8 +199,12 @@ impl Simulation {
 
     /// Runs until `over` says so, which is asked after each step, or nothing is left to do.
     pub fn run_until(&self, mut over: impl FnMut() -> bool) {
-        while !over() && (self.run_one() || self.ring_one()) {
+        loop {
+            // Before anybody can be born into the group of one who is still to be buried.
             self.bury();
+            if over() || !(self.run_one() || self.ring_one()) {
+                return;
+            }
         }
     }
 

@@ -54,7 +54,10 @@ impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let injected: u64 = self.faults.values().sum();
         let Self { seed, hsms, known, unknown, .. } = self;
-        write!(f, "seed {seed}: {hsms} HSMs, {injected} faults, {known} operations checked, {unknown} of unknown fate")?;
+        write!(
+            f,
+            "seed {seed}: {hsms} HSMs, {injected} faults, {known} operations checked, {unknown} of unknown fate"
+        )?;
         self.violation.as_ref().map_or(Ok(()), |violation| write!(f, ": {violation}"))
     }
 }
@@ -73,12 +76,16 @@ pub fn play<S: Service>(seed: u64, service: Arc<S>) -> Report {
     make(&world, hsms);
     trouble(&world, &workload, &faults, &mut random);
     heal(&world, &workload, &faults, hsms);
-    if world.violation().is_none() && let Err(wrong) = history.check() {
+    if world.violation().is_none()
+        && let Err(wrong) = history.check()
+    {
         world.violated(format!("not linearizable: {wrong}"));
     }
     let (known, unknown) = history.counts();
     let injected = faults.injected();
-    world.note(&format!("faults {injected:?}; {known} operations checked, {unknown} of unknown fate"));
+    world.note(&format!(
+        "faults {injected:?}; {known} operations checked, {unknown} of unknown fate"
+    ));
     for node in world.nodes() {
         world.crash(node, crate::disk::End::Kill);
     }
@@ -104,6 +111,7 @@ fn within<S: Service>(world: &World<S>, what: &str, mut over: impl FnMut() -> bo
         late || over()
     });
     if (late || !over()) && world.violation().is_none() {
+        world.note_statuses();
         world.violated(format!("{what} takes longer than {PATIENCE:?}"));
     }
 }

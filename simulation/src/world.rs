@@ -171,7 +171,6 @@ impl<S: Service> World<S> {
             let mut state = self.state();
             let random = state.random.split();
             let drift_ppm = i64::try_from(state.random.below(2_001)).unwrap_or(0) - 1_000;
-            self.simulation.set_pace(node, Pace { drift_ppm, ..Pace::default() });
             let genesis = matches!(begin, Begin::Genesis { .. });
             let hsm = state.hsms.entry(node).or_insert_with(|| Hsm {
                 left: SimulatedDisk::default(),
@@ -181,6 +180,8 @@ impl<S: Service> World<S> {
             if hsm.life.is_some() {
                 return;
             }
+            // Another machine, another clock; within a life it keeps its pace.
+            self.simulation.set_pace(node, Pace { drift_ppm, ..Pace::default() });
             let disk = MortalDisk::new(hsm.left.clone(), &self.simulation, node, random);
             let (disk_of_life, front) = (Arc::clone(&disk), Arc::clone(&front));
             hsm.life = Some(Living { disk: disk_of_life, front, cluster: None });
@@ -332,6 +333,25 @@ impl<S: Service> World<S> {
             Some((*node, life.front.state()))
         });
         running.collect()
+    }
+
+    /// Notes how each HSM is.
+    pub fn note_statuses(&self) {
+        for node in self.nodes() {
+            let Some(cluster) = self.cluster(node) else {
+                self.note(&format!("hsm {node} does not run"));
+                continue;
+            };
+            let status = cluster.status();
+            let matched: Vec<_> =
+                status.members.iter().map(|one| (one.node, one.voter, one.matched)).collect();
+            let (leader, term, last) = (status.leader, status.term, status.last_index);
+            let (applied, health) = (status.applied, status.write_health);
+            self.note(&format!(
+                "hsm {node}: leader {leader:?} in term {term}, log to {last}, applied to {applied}, {health:?}, members {matched:?}"
+            ));
+        }
+        self.note(&format!("states {:?}", self.states()));
     }
 
     /// Runs a task of the world outside.

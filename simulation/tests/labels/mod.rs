@@ -110,7 +110,9 @@ impl Front for Labels {
             };
             if what == READ {
                 let (sender, receiver) = oneshot::channel();
-                cluster.confirm(Box::new(move |confirmed| drop(sender.send(confirmed))));
+                cluster.confirm(Box::new(move |confirmed| {
+                    let _told = sender.send(confirmed).is_ok();
+                }));
                 let Ok(Ok(())) = receiver.await else { return Vec::new() };
                 let state = labels.0.lock().unwrap();
                 return encode([state.labels.get(&name).copied().unwrap_or(NOT_THERE)]);
@@ -186,4 +188,3 @@ impl Client for LabelClient {
         None
     }
 }
-
