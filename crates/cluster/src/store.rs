@@ -448,7 +448,11 @@ fn replay(
         let index = entry.log_id.index;
         let last = contents.entries.keys().next_back();
         if last.is_some_and(|last| last.checked_add(1) != Some(index)) {
-            return Err(damaged(name, at));
+            // The log began behind a snapshot when it was opened, and that was not written.
+            let received = contents.received.filter(|id| id.index.checked_add(1) == Some(index));
+            let received = received.filter(|id| last < Some(&id.index));
+            contents.purged = Some(received.ok_or_else(|| damaged(name, at))?);
+            contents.entries.clear();
         }
         contents.entries.insert(index, entry);
         return Ok(index);
@@ -472,3 +476,6 @@ fn replay(
     }
     Ok(0)
 }
+
+#[cfg(test)]
+mod tests;
