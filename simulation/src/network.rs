@@ -123,7 +123,10 @@ impl Network {
         Arc::new(Wire { from, network: self.clone() })
     }
 
-    /// Sends a request and brings its reply back; none if one of them is lost.
+    /// Sends a request and brings its reply back.
+    ///
+    /// # Errors
+    /// [`TransportError`] if one of them is lost, or nobody is there.
     pub async fn ask(
         &self,
         from: u64,
