@@ -446,13 +446,16 @@ fn replay(
     if kind == Kind::Entry as u8 {
         let entry = crate::log_storage::decode_entry(payload).ok_or_else(|| damaged(name, at))?;
         let index = entry.log_id.index;
-        let last = contents.entries.keys().next_back();
-        if last.is_some_and(|last| last.checked_add(1) != Some(index)) {
+        let last = contents.entries.keys().next_back().copied();
+        let purged = contents.purged.map(|purged| purged.index);
+        let before = last.or(purged);
+        let received = contents.received.filter(|id| id.index.checked_add(1) == Some(index));
+        if let Some(received) = received.filter(|received| before < Some(received.index)) {
             // The log began behind a snapshot when it was opened, and that was not written.
-            let received = contents.received.filter(|id| id.index.checked_add(1) == Some(index));
-            let received = received.filter(|id| last < Some(&id.index));
-            contents.purged = Some(received.ok_or_else(|| damaged(name, at))?);
+            contents.purged = Some(received);
             contents.entries.clear();
+        } else if last.is_some_and(|last| last.checked_add(1) != Some(index)) {
+            return Err(damaged(name, at));
         }
         contents.entries.insert(index, entry);
         return Ok(index);

@@ -39,17 +39,20 @@ fn put_snapshot(disk: &Arc<dyn Disk>, index: u64) {
 /// The power went between the snapshot and the record that says that the entries before it are void.
 #[test]
 fn a_log_that_begins_behind_a_snapshot_goes_on_there() {
-    let disk: Arc<dyn Disk> = Arc::new(SimulatedDisk::default());
-    let received = (Kind::Received, encode(&id(10)).unwrap());
-    write(&disk, vec![entry(0), entry(1), received]);
-    assert_eq!(open(&disk).unwrap().entries.len(), 2);
-    put_snapshot(&disk, 10);
-    let found = write(&disk, vec![entry(11)]);
-    assert_eq!((found.entries.len(), found.purged), (0, Some(id(10))));
-    let found = write(&disk, vec![entry(12)]);
-    assert_eq!((found.entries.into_keys().collect(), found.purged), (vec![11], Some(id(10))));
-    let found = open(&disk).unwrap();
-    assert_eq!((found.entries.into_keys().collect(), found.purged), (vec![11, 12], Some(id(10))));
+    let purge = (Kind::Purge, encode(&id(1)).unwrap());
+    for there in [vec![], vec![entry(0), entry(1)], vec![entry(0), entry(1), purge]] {
+        let disk: Arc<dyn Disk> = Arc::new(SimulatedDisk::default());
+        let received = (Kind::Received, encode(&id(10)).unwrap());
+        write(&disk, there.into_iter().chain([received]).collect());
+        put_snapshot(&disk, 10);
+        let found = write(&disk, vec![entry(11)]);
+        assert_eq!((found.entries.len(), found.purged), (0, Some(id(10))));
+        for last in [11, 12, 13] {
+            let found = write(&disk, vec![entry(last + 1)]);
+            let entries: Vec<u64> = found.entries.into_keys().collect();
+            assert_eq!((entries, found.purged), ((11..=last).collect(), Some(id(10))));
+        }
+    }
 }
 
 #[test]
