@@ -3,7 +3,7 @@
 use crate::tree::{Fault, File, Tree};
 
 /// Which of our crates a crate may use: arrows go one way.
-const ARROWS: [(&str, &[&str]); 13] = [
+const ARROWS: [(&str, &[&str]); 14] = [
     ("crates/crypto", &[]),
     ("crates/protocol", &[]),
     ("crates/hsm", &["crypto", "protocol"]),
@@ -15,6 +15,7 @@ const ARROWS: [(&str, &[&str]); 13] = [
     ("bench", &["client", "crypto", "protocol"]),
     ("fuzz/calls", &["pkcs11"]),
     ("fuzz/properties", &["client", "cluster", "fuzz-calls", "hsm", "crypto", "protocol"]),
+    ("simulation", &["client", "cluster", "hsm", "crypto", "protocol"]),
     ("tests", &["client", "crypto", "protocol"]),
     // It must not know our own types: what it tests is the ABI.
     ("tests/module", &[]),

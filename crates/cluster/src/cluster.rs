@@ -1,13 +1,12 @@
 //! The cluster as the daemon sees it: propose, confirm, serve other members, status, shut down. Raft runs on threads of its own.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
-use openraft::error::{ClientWriteError, RaftError};
 use openraft::{Raft, SnapshotPolicy};
 use serde::{Deserialize, Serialize};
-use tokio::sync::mpsc;
+use tokio::sync::{Mutex, mpsc, oneshot};
 
 use crate::disk::Disk;
 use crate::log_storage::{LogStorage, TypeConfig};
@@ -16,6 +15,7 @@ use crate::network::Network;
 use crate::proposals::{PROPOSALS_MAX, Proposal, Proposer};
 use crate::reading::{Confirmed, Confirmer};
 use crate::replica::Replica;
+use crate::runtime::{self, Home};
 use crate::serving::Shared;
 use crate::state_machine::StateMachine;
 use crate::status::{MemberStatus, MembershipError, Status};
@@ -97,7 +97,7 @@ pub struct Cluster {
     confirmations: mpsc::UnboundedSender<Confirmed>,
     /// The writer's thread, behind the runtime that feeds it.
     writer: Option<std::thread::JoinHandle<()>>,
-    runtime: Option<tokio::runtime::Runtime>,
+    home: Option<Home>,
 }
 
 fn raft_error(error: &dyn std::fmt::Display) -> StoreError {
@@ -133,6 +133,39 @@ impl Cluster {
         begin: Begin,
         transport: Arc<dyn Transport>,
     ) -> Result<Self, StoreError> {
+        let home = Home::threads()?;
+        let opening = Self::open_in(&home, config, disk, replica, begin, transport);
+        let opened = home.block_on(opening);
+        let mut cluster = opened.ok_or_else(|| raft_error(&"nothing blocks in a simulation"))??;
+        cluster.home = Some(home);
+        Ok(cluster)
+    }
+
+    /// The same in a simulation ([`runtime`]), in the group of the task that runs now.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn open_simulated<R: Replica + Sync>(
+        config: Config,
+        disk: Arc<dyn Disk>,
+        replica: R,
+        begin: Begin,
+        transport: Arc<dyn Transport>,
+    ) -> Result<Self, StoreError> {
+        let home = Home::simulated().ok_or_else(|| raft_error(&"nothing is simulated"))?;
+        let mut cluster = Self::open_in(&home, config, disk, replica, begin, transport).await?;
+        cluster.home = Some(home);
+        Ok(cluster)
+    }
+
+    async fn open_in<R: Replica + Sync>(
+        home: &Home,
+        config: Config,
+        disk: Arc<dyn Disk>,
+        replica: R,
+        begin: Begin,
+        transport: Arc<dyn Transport>,
+    ) -> Result<Self, StoreError> {
         if matches!(begin, Begin::Genesis { .. }) {
             store::remove_unfinished(&disk)?;
         }
@@ -140,23 +173,18 @@ impl Cluster {
         let mut state_machine =
             StateMachine::open(Arc::clone(&disk), replica, contents.snapshot.clone())?;
         let (unreadable, applied) = (state_machine.unreadable(), state_machine.applied());
-        let (jobs, health, handle) = writer::start(Arc::clone(&disk), &contents)?;
+        let (jobs, health, handle) = writer::start(Arc::clone(&disk), &contents, home)?;
         state_machine.wait_for_log(jobs.clone());
         let log = LogStorage::new(config.node, contents, jobs.clone());
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(2)
-            .thread_name("casemate-raft")
-            .enable_all()
-            .build()?;
         let network = Network { transport: Arc::clone(&transport), disk: Arc::clone(&disk) };
         let raft_config = raft_config(&config)?;
-        let raft = runtime.block_on(async {
+        let raft = async {
             let raft = Raft::new(config.node, raft_config, network, log, state_machine);
             let raft = raft.await.map_err(|error| raft_error(&error))?;
             start(&raft, config.node, &begin).await?;
             Ok::<_, StoreError>(raft)
-        });
-        let raft = raft.map_err(|error| match unreadable.get() {
+        };
+        let raft = raft.await.map_err(|error| match unreadable.get() {
             Some(index) => store::unreadable(&disk, *index),
             None => error,
         })?;
@@ -169,28 +197,22 @@ impl Cluster {
             health: health_of_writer,
             applied: applied.clone(),
         };
-        runtime.spawn(proposer.run(receiver));
+        let way = home.way();
+        drop(way.spawn(proposer.run(receiver)));
         let (confirmations, asking) = mpsc::unbounded_channel();
         let confirmer = Confirmer { me, raft: raft.clone(), transport, applied: applied.clone() };
-        runtime.spawn(confirmer.run(asking));
+        drop(way.spawn(confirmer.run(asking)));
         let receiver = Mutex::default();
         let shared = Arc::new(Shared { node: me, raft, disk, jobs, applied, receiver });
-        let cluster = Self {
-            shared,
-            health,
-            proposals,
-            confirmations,
-            writer: Some(handle),
-            runtime: Some(runtime),
-        };
+        let cluster = Self { shared, health, proposals, confirmations, writer: handle, home: None };
         if let Begin::Genesis { entry, .. } = begin {
-            cluster.propose_and_wait(entry)?;
+            cluster.propose_and_wait(entry).await?;
         }
         Ok(cluster)
     }
 
-    fn propose_and_wait(&self, entry: Vec<u8>) -> Result<(), StoreError> {
-        let (sender, receiver) = std::sync::mpsc::channel();
+    async fn propose_and_wait(&self, entry: Vec<u8>) -> Result<(), StoreError> {
+        let (sender, receiver) = oneshot::channel();
         self.propose(
             entry,
             Box::new(move |result| {
@@ -198,7 +220,7 @@ impl Cluster {
                 let _sent = sender.send(result.map(drop)).is_ok();
             }),
         );
-        match receiver.recv() {
+        match receiver.await {
             Ok(Ok(())) => Ok(()),
             Ok(Err(error)) => Err(raft_error(&error)),
             Err(error) => Err(raft_error(&error)),
@@ -234,30 +256,29 @@ impl Cluster {
 
     /// Waits until this HSM has applied an entry that a client has seen elsewhere: `done` is told whether it came in time. Never blocks.
     pub fn wait_for(&self, index: u64, within: Duration, done: Box<dyn FnOnce(bool) + Send>) {
-        let Some(runtime) = &self.runtime else { return done(false) };
+        let Some(home) = &self.home else { return done(false) };
         let mut applied = self.shared.applied.clone();
-        runtime.spawn(async move {
+        drop(home.way().spawn(async move {
             let reached = applied.wait_for(|applied| applied.index >= index);
-            done(matches!(tokio::time::timeout(within, reached).await, Ok(Ok(_))));
-        });
+            done(matches!(runtime::timeout(within, reached).await, Ok(Ok(_))));
+        }));
     }
 
     /// Runs something on Raft's threads: what carries its messages belongs there.
     pub fn spawn(&self, future: impl Future<Output = ()> + Send + 'static) {
-        if let Some(runtime) = &self.runtime {
-            runtime.spawn(future);
+        if let Some(home) = &self.home {
+            drop(home.way().spawn(future));
         }
     }
 
     /// Answers what another member asks. The transport says which one it is, and that it is one.
     pub fn serve(&self, request: Vec<u8>) -> impl Future<Output = Vec<u8>> + Send + use<> {
         let shared = Arc::clone(&self.shared);
-        let handle = self.runtime.as_ref().map(|runtime| runtime.handle().clone());
+        let way = self.home.as_ref().map(Home::way);
         async move {
-            let Some(handle) = handle else { return Vec::new() };
+            let Some(way) = way else { return Vec::new() };
             // On Raft's own threads: whoever carries messages may have others.
-            handle
-                .spawn(async move { shared.answer(&request).await.encode() })
+            way.spawn(async move { shared.answer(&request).await.encode() })
                 .await
                 .unwrap_or_default()
         }
@@ -268,12 +289,7 @@ impl Cluster {
     /// # Errors
     /// [`MembershipError`]; the membership is then as it was, or the member is there and does not vote yet.
     pub fn add_voter(&self, node: u64, member: Member) -> Result<(), MembershipError> {
-        self.change(async |raft| {
-            raft.add_learner(node, member, true).await?;
-            let mut voters = voters(raft);
-            voters.insert(node);
-            raft.change_membership(voters, false).await
-        })
+        self.block_on(self.add_voter_simulated(node, member))
     }
 
     /// Takes a member out.
@@ -281,30 +297,43 @@ impl Cluster {
     /// # Errors
     /// [`MembershipError`]; the membership is then as it was.
     pub fn remove(&self, node: u64) -> Result<(), MembershipError> {
-        self.change(async |raft| {
-            let mut voters = voters(raft);
-            voters.remove(&node);
-            raft.change_membership(voters, false).await
-        })
+        self.block_on(self.remove_simulated(node))
     }
 
-    fn change<F>(&self, change: F) -> Result<(), MembershipError>
-    where
-        F: AsyncFnOnce(
-            &Raft<TypeConfig>,
-        ) -> Result<
-            openraft::raft::ClientWriteResponse<TypeConfig>,
-            RaftError<u64, ClientWriteError<u64, Member>>,
-        >,
-    {
-        let Some(runtime) = &self.runtime else { return Err(MembershipError::NotLeader) };
-        match runtime.block_on(change(&self.shared.raft)) {
-            Ok(_) => Ok(()),
-            Err(RaftError::APIError(ClientWriteError::ForwardToLeader(_))) => {
-                Err(MembershipError::NotLeader)
-            }
-            Err(error) => Err(MembershipError::Refused(error.to_string())),
-        }
+    /// [`Self::add_voter`] for those who may not block.
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn add_voter_simulated(
+        &self,
+        node: u64,
+        member: Member,
+    ) -> Result<(), MembershipError> {
+        let raft = &self.shared.raft;
+        raft.add_learner(node, member, true).await?;
+        let mut voters = voters(raft);
+        voters.insert(node);
+        raft.change_membership(voters, false).await?;
+        Ok(())
+    }
+
+    /// [`Self::remove`] for those who may not block.
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn remove_simulated(&self, node: u64) -> Result<(), MembershipError> {
+        let mut voters = voters(&self.shared.raft);
+        voters.remove(&node);
+        self.shared.raft.change_membership(voters, false).await?;
+        Ok(())
+    }
+
+    fn block_on(
+        &self,
+        change: impl Future<Output = Result<(), MembershipError>>,
+    ) -> Result<(), MembershipError> {
+        let home = self.home.as_ref().ok_or(MembershipError::NotLeader)?;
+        home.block_on(change).unwrap_or(Err(MembershipError::NotLeader))
     }
 
     fn is_alone(&self) -> bool {
@@ -348,12 +377,12 @@ impl Cluster {
     /// Takes a snapshot now, in the background.
     pub fn snapshot_now(&self) {
         let raft = self.shared.raft.clone();
-        if let Some(runtime) = &self.runtime {
-            runtime.spawn(async move {
+        if let Some(home) = &self.home {
+            drop(home.way().spawn(async move {
                 if let Err(error) = raft.trigger().snapshot().await {
                     tracing::warn!(%error, "no snapshot was taken");
                 }
-            });
+            }));
         }
     }
 
@@ -363,7 +392,8 @@ impl Cluster {
     }
 
     fn stop(&mut self) {
-        if let Some(runtime) = self.runtime.take() {
+        // What is simulated ends with its group.
+        if let Some(Home::Threads(runtime)) = self.home.take() {
             let raft = self.shared.raft.clone();
             runtime.block_on(async move {
                 if let Err(error) = raft.shutdown().await {

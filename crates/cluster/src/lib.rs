@@ -27,6 +27,7 @@ mod reading;
 mod receive;
 mod record;
 mod replica;
+pub mod runtime;
 mod serving;
 pub mod simulated_disk;
 mod snapshot_file;

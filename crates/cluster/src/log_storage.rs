@@ -3,7 +3,6 @@
 use std::fmt::Debug;
 use std::io;
 use std::ops::RangeBounds;
-use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use openraft::storage::{LogFlushed, RaftLogStorage};
@@ -15,9 +14,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::cluster::Committed;
 use crate::member::Member;
+use crate::runtime::Runtime;
 use crate::state_machine::SnapshotFile;
 use crate::store::{Contents, Kind, encode};
-use crate::writer::Job;
+use crate::writer::{Job, Jobs};
 
 openraft::declare_raft_types!(
     /// The types that Raft works with: opaque entries and replies.
@@ -26,6 +26,7 @@ openraft::declare_raft_types!(
         R = Replies,
         Node = Member,
         SnapshotData = SnapshotFile,
+        AsyncRuntime = Runtime,
 );
 
 /// Sealed commands that became one entry: openraft 0.9 waits for the disk entry by entry, so what waits together goes together.
@@ -103,7 +104,7 @@ fn part(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
 pub(crate) struct LogStorage {
     node: u64,
     contents: Arc<Mutex<Contents>>,
-    writer: Sender<Job>,
+    writer: Jobs,
 }
 
 fn storage_error(error: &(impl std::error::Error + 'static)) -> StorageError<u64> {
@@ -111,7 +112,7 @@ fn storage_error(error: &(impl std::error::Error + 'static)) -> StorageError<u64
 }
 
 impl LogStorage {
-    pub(crate) fn new(node: u64, contents: Contents, writer: Sender<Job>) -> Self {
+    pub(crate) fn new(node: u64, contents: Contents, writer: Jobs) -> Self {
         Self { node, contents: Arc::new(Mutex::new(contents)), writer }
     }
 

@@ -9,12 +9,12 @@ use std::time::Duration;
 use openraft::Raft;
 use openraft::error::{ClientWriteError, RaftError};
 use tokio::sync::{mpsc, watch};
-use tokio::time::Instant;
 
 use crate::cluster::{Committed, Done, ProposeError};
 use crate::log_storage::{Batch, TypeConfig};
 use crate::member::{Member, Transport};
 use crate::message::{Reply, Request};
+use crate::runtime::{self, Instant};
 use crate::state_machine::Applied;
 use crate::writer::{Health, WriteHealth};
 
@@ -78,7 +78,7 @@ impl Proposer {
             let mut waiting = Some(waiting);
             let mut outcome = std::pin::pin!(self.commit(entries));
             let outcome = loop {
-                if let Ok(outcome) = tokio::time::timeout(LOOK, &mut outcome).await {
+                if let Ok(outcome) = runtime::timeout(LOOK, &mut outcome).await {
                     break outcome;
                 }
                 if self.health.get() == WriteHealth::Full {
@@ -108,7 +108,7 @@ impl Proposer {
             if Instant::now() >= until {
                 return Err(ProposeError::NoLeader);
             }
-            tokio::time::sleep(PAUSE).await;
+            runtime::sleep(PAUSE).await;
         }
     }
 
@@ -131,7 +131,7 @@ impl Proposer {
         let last = committed.iter().map(|committed| committed.index).max().unwrap_or(0);
         let mut applied = self.applied.clone();
         let reached = applied.wait_for(|applied| applied.index >= last);
-        match tokio::time::timeout_at(until + PATIENCE, reached).await {
+        match runtime::timeout_at(until + PATIENCE, reached).await {
             Ok(Ok(_)) => Ok(committed),
             Ok(Err(_closed)) => Err(ProposeError::Stopping),
             Err(_late) => Err(ProposeError::NoLeader),
@@ -146,7 +146,7 @@ async fn write_here(
 ) -> Result<Outcome, Elsewhere> {
     let mut written = std::pin::pin!(raft.client_write(Batch(entries)));
     let written = loop {
-        if let Ok(written) = tokio::time::timeout(LOOK, &mut written).await {
+        if let Ok(written) = runtime::timeout(LOOK, &mut written).await {
             break written;
         }
         // A leader that is cut off does not step down by itself: nobody may wait for it for ever.
@@ -179,7 +179,7 @@ pub(crate) async fn write_for_another(
     if entries.len() > BATCH_COMMANDS_MAX || bytes > BATCH_BYTES_MAX.saturating_mul(2) {
         return None;
     }
-    match tokio::time::timeout(FORWARD_PATIENCE, write_here(raft, entries)).await {
+    match runtime::timeout(FORWARD_PATIENCE, write_here(raft, entries)).await {
         Ok(Ok(Ok(committed))) => Some(committed),
         _ => None,
     }

@@ -7,12 +7,12 @@ use std::time::Duration;
 
 use openraft::{LogId, Raft};
 use tokio::sync::{mpsc, watch};
-use tokio::time::Instant;
 
 use crate::cluster::ProposeError;
 use crate::log_storage::TypeConfig;
 use crate::member::Transport;
 use crate::message::{Reply, Request};
+use crate::runtime::{self, Instant};
 use crate::state_machine::Applied;
 
 /// Called once, when what is applied here is current, or cannot be confirmed.
@@ -40,7 +40,7 @@ impl Confirmer {
                 waiting.push(next);
             }
             let until = Instant::now() + PATIENCE;
-            let confirmed = tokio::time::timeout_at(until, self.confirm()).await;
+            let confirmed = runtime::timeout_at(until, self.confirm()).await;
             let confirmed = confirmed.unwrap_or(Err(ProposeError::NoLeader));
             waiting.into_iter().for_each(|done| done(confirmed));
         }
@@ -48,13 +48,13 @@ impl Confirmer {
 
     async fn confirm(&self) -> Result<(), ProposeError> {
         loop {
-            let round = tokio::time::timeout(ROUND_PATIENCE, self.committed()).await;
+            let round = runtime::timeout(ROUND_PATIENCE, self.committed()).await;
             if let Ok(Some(committed)) = round {
                 let mut applied = self.applied.clone();
                 let reached = applied.wait_for(|applied| applied.log_id >= committed).await;
                 return reached.map(drop).map_err(|_closed| ProposeError::Stopping);
             }
-            tokio::time::sleep(PAUSE).await;
+            runtime::sleep(PAUSE).await;
         }
     }
 

@@ -5,19 +5,22 @@
 
 use std::io;
 use std::sync::Arc;
-use std::sync::mpsc::Sender;
+
+use openraft::LogId;
+use tokio::sync::oneshot;
 
 use crate::disk::Disk;
 use crate::message::Piece;
+use crate::runtime;
 use crate::snapshot_file::read_snapshot_of;
 use crate::store::{Meta, RECEIVING, snapshot_name};
-use crate::writer::Job;
+use crate::writer::{Job, Jobs};
 
 /// What a piece came to.
 pub(crate) enum Received {
     /// The next one is expected from here on.
     More(u64),
-    /// The snapshot is in its place, under this name.
+    /// It is whole, and lies under this name.
     Whole(String),
 }
 
@@ -32,12 +35,21 @@ impl Receiver {
     ///
     /// # Errors
     /// As the disk reports it; or if the whole is no snapshot as it was announced.
-    pub(crate) fn take(
+    pub(crate) async fn take(
         &mut self,
         disk: &Arc<dyn Disk>,
-        writer: &Sender<Job>,
+        writer: &Jobs,
         piece: &Piece,
     ) -> io::Result<Received> {
+        let received = runtime::blocking(|| self.append(disk, piece))?;
+        if let Received::More(_) = received {
+            return Ok(received);
+        }
+        put_in_place(disk, writer, &piece.meta).await.map(Received::Whole)
+    }
+
+    /// Appends a piece, if it is the next; the last one makes the file whole.
+    fn append(&mut self, disk: &Arc<dyn Disk>, piece: &Piece) -> io::Result<Received> {
         if piece.offset == 0 {
             if disk.list()?.iter().any(|name| name == RECEIVING) {
                 disk.remove(RECEIVING)?;
@@ -57,15 +69,31 @@ impl Receiver {
             return Ok(Received::More(*next));
         }
         self.coming = None;
-        put_in_place(disk, writer, &piece.meta).map(Received::Whole)
+        Ok(Received::Whole(RECEIVING.to_owned()))
     }
 }
 
-fn put_in_place(
-    disk: &Arc<dyn Disk>,
-    writer: &Sender<Job>,
-    announced: &Meta,
-) -> io::Result<String> {
+/// Puts a whole file in its place.
+async fn put_in_place(disk: &Arc<dyn Disk>, writer: &Jobs, announced: &Meta) -> io::Result<String> {
+    let log_id = runtime::blocking(|| check(disk, announced))?;
+    let (sender, receiver) = oneshot::channel();
+    let done = Box::new(move |written| {
+        // The receiver waits below.
+        let _told = sender.send(written).is_ok();
+    });
+    let stopped = || io::Error::from(io::ErrorKind::BrokenPipe);
+    writer.send(Job::Received { log_id, done }).map_err(|_error| stopped())?;
+    receiver.await.map_err(io::Error::other)??;
+    runtime::blocking(|| {
+        let name = snapshot_name(log_id.index);
+        disk.rename(RECEIVING, &name)?;
+        disk.sync_directory()?;
+        Ok(name)
+    })
+}
+
+/// Whether the file is the snapshot that was announced; makes it durable.
+fn check(disk: &Arc<dyn Disk>, announced: &Meta) -> io::Result<LogId<u64>> {
     let wrong = || io::Error::new(io::ErrorKind::InvalidData, "the snapshot is not as announced");
     let log_id = announced.last_log_id.ok_or_else(wrong)?;
     let mut as_announced = false;
@@ -75,16 +103,5 @@ fn put_in_place(
         return Err(wrong());
     }
     disk.sync(RECEIVING)?;
-    let (sender, receiver) = std::sync::mpsc::channel();
-    let done = Box::new(move |written| {
-        // The receiver waits below.
-        let _told = sender.send(written).is_ok();
-    });
-    let stopped = || io::Error::from(io::ErrorKind::BrokenPipe);
-    writer.send(Job::Received { log_id, done }).map_err(|_error| stopped())?;
-    receiver.recv().map_err(io::Error::other)??;
-    let name = snapshot_name(log_id.index);
-    disk.rename(RECEIVING, &name)?;
-    disk.sync_directory()?;
-    Ok(name)
+    Ok(log_id)
 }

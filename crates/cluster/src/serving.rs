@@ -1,11 +1,10 @@
 //! What other members ask, answered.
 
-use std::sync::mpsc::Sender;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use openraft::Raft;
 use openraft::storage::Snapshot;
-use tokio::sync::watch;
+use tokio::sync::{Mutex, watch};
 
 use crate::disk::Disk;
 use crate::log_storage::TypeConfig;
@@ -14,14 +13,14 @@ use crate::proposals::write_for_another;
 use crate::reading::committed_here;
 use crate::receive::{Received, Receiver};
 use crate::state_machine::{Applied, SnapshotFile};
-use crate::writer::Job;
+use crate::writer::Jobs;
 
 /// What requests of other members need.
 pub(crate) struct Shared {
     pub(crate) node: u64,
     pub(crate) raft: Raft<TypeConfig>,
     pub(crate) disk: Arc<dyn Disk>,
-    pub(crate) jobs: Sender<Job>,
+    pub(crate) jobs: Jobs,
     pub(crate) applied: watch::Receiver<Applied>,
     pub(crate) receiver: Mutex<Receiver>,
 }
@@ -49,10 +48,7 @@ impl Shared {
     }
 
     async fn receive(&self, piece: Piece) -> Reply {
-        let received = tokio::task::block_in_place(|| {
-            let mut receiver = self.receiver.lock().unwrap_or_else(PoisonError::into_inner);
-            receiver.take(&self.disk, &self.jobs, &piece)
-        });
+        let received = self.receiver.lock().await.take(&self.disk, &self.jobs, &piece).await;
         let name = match received {
             Ok(Received::More(offset)) => return Reply::More(offset),
             Ok(Received::Whole(name)) => name,

@@ -1,11 +1,10 @@
 //! The state machine as openraft sees it: the replica, and its snapshots as files.
 
 use std::io;
-use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 
 use openraft::storage::{RaftStateMachine, Snapshot};
 use openraft::{
@@ -19,10 +18,11 @@ use crate::log_storage::{Batch, Entry, Replies, TypeConfig};
 use crate::member::Member;
 use crate::record::{self, Chain};
 use crate::replica::{Replica, ReplicaError, Snapshot as ReplicaSnapshot};
+use crate::runtime;
 use crate::snapshot_file::read_snapshot;
 use crate::store::{Kind, Meta, SNAPSHOT_MAGIC, StoreError, UNFINISHED, encode, snapshot_name};
 use crate::testing;
-use crate::writer::Job;
+use crate::writer::{Job, Jobs};
 
 /// A snapshot is a file of the disk.
 #[derive(Debug, Default)]
@@ -57,7 +57,7 @@ pub(crate) struct StateMachine<R> {
     /// Told after each batch.
     applied: watch::Sender<Applied>,
     /// What makes the log durable.
-    log: Option<Sender<Job>>,
+    log: Option<Jobs>,
 }
 
 fn error(verb: ErrorVerb, error: &(impl std::error::Error + 'static)) -> StorageError<u64> {
@@ -87,7 +87,7 @@ impl<R: Replica> StateMachine<R> {
     }
 
     /// From now on a snapshot waits for the log.
-    pub(crate) fn wait_for_log(&mut self, log: Sender<Job>) {
+    pub(crate) fn wait_for_log(&mut self, log: Jobs) {
         self.log = Some(log);
     }
 
@@ -132,7 +132,7 @@ pub(crate) struct Builder {
     chunks: ReplicaSnapshot,
     meta: Meta,
     snapshot: Arc<Mutex<Option<(String, Meta)>>>,
-    log: Option<Sender<Job>>,
+    log: Option<Jobs>,
 }
 
 /// How long to wait after a snapshot that could not be written; doubled each time.
@@ -140,12 +140,19 @@ const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
 impl Builder {
-    fn write(&self) -> io::Result<String> {
-        let number = self.meta.last_log_id.map_or(0, |id| id.index);
-        let name = snapshot_name(number);
+    /// Writes it, and puts it in place.
+    async fn write(&self) -> io::Result<String> {
+        let index = self.meta.last_log_id.map_or(0, |id| id.index);
+        runtime::blocking(|| self.write_unfinished(index))?;
+        self.wait_for_log().await?;
+        testing::pass("snapshot-written");
+        runtime::blocking(|| self.put_in_place(snapshot_name(index)))
+    }
+
+    fn write_unfinished(&self, index: u64) -> io::Result<()> {
         self.discard()?;
         testing::pass("snapshot-begun");
-        let mut bytes = record::file_header(SNAPSHOT_MAGIC, number, [0; 8]);
+        let mut bytes = record::file_header(SNAPSHOT_MAGIC, index, [0; 8]);
         let mut chain = Chain::behind(&bytes);
         record::write(&mut bytes, &mut chain, Kind::Meta as u8, &encode(&self.meta)?);
         for chunk in (self.chunks)() {
@@ -155,9 +162,10 @@ impl Builder {
         }
         record::write(&mut bytes, &mut chain, Kind::End as u8, &[]);
         self.disk.append(UNFINISHED, &bytes)?;
-        self.disk.sync(UNFINISHED)?;
-        self.wait_for_log()?;
-        testing::pass("snapshot-written");
+        self.disk.sync(UNFINISHED)
+    }
+
+    fn put_in_place(&self, name: String) -> io::Result<String> {
         self.disk.rename(UNFINISHED, &name)?;
         self.disk.sync_directory()?;
         testing::pass("snapshot-renamed");
@@ -169,9 +177,9 @@ impl Builder {
 
     /// Sees to it that the log on this disk reaches as far as the snapshot: entries that a majority has are applied before they are durable
     /// here, and a log that ends before its snapshot is taken for an older copy.
-    fn wait_for_log(&self) -> io::Result<()> {
+    async fn wait_for_log(&self) -> io::Result<()> {
         let (Some(log), Some(last)) = (&self.log, self.meta.last_log_id) else { return Ok(()) };
-        let (sender, receiver) = channel();
+        let (sender, receiver) = oneshot::channel();
         let done = Box::new(move |written| {
             // The receiver waits below.
             let _told = sender.send(written).is_ok();
@@ -179,7 +187,7 @@ impl Builder {
         let records = vec![(Kind::Committed, encode(&last)?)];
         let stopped = || io::Error::from(io::ErrorKind::BrokenPipe);
         log.send(Job::Append { records, last_index: 0, done }).map_err(|_error| stopped())?;
-        receiver.recv().map_err(|_error| stopped())?
+        receiver.await.map_err(|_error| stopped())?
     }
 
     fn remove_older(&self, name: &str) -> io::Result<()> {
@@ -202,14 +210,14 @@ impl RaftSnapshotBuilder<TypeConfig> for Builder {
     async fn build_snapshot(&mut self) -> Result<Snapshot<TypeConfig>, StorageError<u64>> {
         let mut pause = FIRST_PAUSE;
         let name = loop {
-            let failed = match tokio::task::block_in_place(|| self.write()) {
+            let failed = match self.write().await {
                 Ok(name) => break name,
                 Err(failed) => failed,
             };
             // The part must not take the room that the log needs.
             let discarded = self.discard().is_ok();
             tracing::warn!(error = %failed, discarded, ?pause, "no snapshot was written: it is tried again");
-            tokio::time::sleep(pause).await;
+            runtime::sleep(pause).await;
             pause = pause.saturating_mul(2).min(LONGEST_PAUSE);
         };
         *self.snapshot.lock().unwrap_or_else(PoisonError::into_inner) =

@@ -1,5 +1,7 @@
 //! How a cluster and its members are.
 
+use openraft::error::{ClientWriteError, RaftError};
+
 use crate::member::Member;
 use crate::writer::WriteHealth;
 
@@ -25,6 +27,15 @@ pub enum MembershipError {
     /// A change is under way, or the new one makes no sense.
     #[error("{0}")]
     Refused(String),
+}
+
+impl From<RaftError<u64, ClientWriteError<u64, Member>>> for MembershipError {
+    fn from(error: RaftError<u64, ClientWriteError<u64, Member>>) -> Self {
+        match error {
+            RaftError::APIError(ClientWriteError::ForwardToLeader(_)) => Self::NotLeader,
+            error => Self::Refused(error.to_string()),
+        }
+    }
 }
 
 /// How the cluster is.

@@ -8,15 +8,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
-use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use openraft::{LogId, Vote};
+use tokio::sync::mpsc;
 
 use crate::disk::Disk;
 use crate::mark::Mark;
 use crate::record::{self, Chain};
+use crate::runtime::{self, Home};
 use crate::store::{Contents, Kind, SEGMENT_MAGIC, encode, segment_name};
 use crate::testing;
 
@@ -48,6 +49,9 @@ pub(crate) enum Job {
     /// Entries up to this one are covered by a snapshot: older segments go.
     Purge { purged: LogId<u64> },
 }
+
+/// The way to the thread. What is sent last is written before it ends.
+pub(crate) type Jobs = mpsc::UnboundedSender<Job>;
 
 /// The health, shared with whoever asks.
 #[derive(Default)]
@@ -88,14 +92,15 @@ struct Writer {
     received: BTreeSet<LogId<u64>>,
 }
 
-/// Starts the thread behind the contents that were read.
+/// Starts the thread behind the contents that were read; in a simulation it is a task.
 ///
 /// # Errors
 /// If the thread or the first segment cannot be made.
 pub(crate) fn start(
     disk: Arc<dyn Disk>,
     contents: &Contents,
-) -> io::Result<(Sender<Job>, Arc<Health>, JoinHandle<()>)> {
+    home: &Home,
+) -> io::Result<(Jobs, Arc<Health>, Option<JoinHandle<()>>)> {
     let health = Arc::new(Health::default());
     let mut writer = Writer {
         disk,
@@ -117,9 +122,14 @@ pub(crate) fn start(
         let Chain { durable, before, .. } = writer.chain;
         writer.mark.begin(writer.disk.as_ref(), writer.segment, durable, before)?;
     }
-    let (sender, receiver) = channel();
-    let thread = std::thread::Builder::new().name("casemate-writer".to_owned());
-    let handle = thread.spawn(move || writer.run(&receiver))?;
+    let (sender, receiver) = mpsc::unbounded_channel();
+    let handle = if let Home::Simulated(..) = home {
+        drop(home.way().spawn(writer.run_as_task(receiver)));
+        None
+    } else {
+        let thread = std::thread::Builder::new().name("casemate-writer".to_owned());
+        Some(thread.spawn(move || writer.run(receiver))?)
+    };
     Ok((sender, health, handle))
 }
 
@@ -158,15 +168,19 @@ impl Writer {
         Ok(())
     }
 
-    fn run(mut self, jobs: &Receiver<Job>) {
-        while let Ok(first) = jobs.recv() {
-            let mut batch = vec![first];
-            batch.extend(jobs.try_iter());
-            self.write(batch);
+    fn run(mut self, mut jobs: mpsc::UnboundedReceiver<Job>) {
+        while let Some(first) = jobs.blocking_recv() {
+            runtime::run_here(self.write(batch(first, &mut jobs)));
         }
     }
 
-    fn write(&mut self, batch: Vec<Job>) {
+    async fn run_as_task(mut self, mut jobs: mpsc::UnboundedReceiver<Job>) {
+        while let Some(first) = jobs.recv().await {
+            self.write(batch(first, &mut jobs)).await;
+        }
+    }
+
+    async fn write(&mut self, batch: Vec<Job>) {
         let mut bytes = Vec::new();
         let mut waiting: Vec<Done> = Vec::new();
         let mut highest = 0;
@@ -214,7 +228,7 @@ impl Writer {
                 waiting.drain(..).for_each(|done| done(Ok(())));
                 testing::let_the_acknowledgement_out();
             }
-            let result = self.make_durable(&bytes);
+            let result = self.make_durable(&bytes).await;
             if result.is_err() {
                 self.chain = before;
             }
@@ -240,29 +254,35 @@ impl Writer {
     }
 
     /// Appends, syncs and marks; on a full disk it takes the part back and tries again until there is room.
-    fn make_durable(&mut self, bytes: &[u8]) -> io::Result<()> {
+    async fn make_durable(&mut self, bytes: &[u8]) -> io::Result<()> {
         if self.health.get() == WriteHealth::Failed {
             return Err(io::Error::other("the disk failed before"));
         }
-        let name = segment_name(self.segment);
-        self.until_there_is_room(|writer| {
-            writer.take_back()?;
-            testing::pass("before-append");
-            writer.partial = true;
-            writer.disk.append(&name, bytes)?;
-            testing::pass("after-append");
-            writer.disk.sync(&name)
-        })?;
+        while let Err(error) = self.append(bytes).await {
+            self.wait_for_room(error).await?;
+        }
         self.partial = false;
         testing::pass("after-sync");
         self.length = self.length.saturating_add(u64::try_from(bytes.len()).unwrap_or(u64::MAX));
         self.chain.durable = self.chain.sequence.saturating_sub(1);
-        self.until_there_is_room(|writer| {
-            let Chain { durable, before, .. } = writer.chain;
-            writer.mark.note(writer.disk.as_ref(), writer.segment, durable, before)
-        })?;
+        let Chain { durable, before, .. } = self.chain;
+        while let Err(error) = self.mark.note(self.disk.as_ref(), self.segment, durable, before) {
+            self.wait_for_room(error).await?;
+        }
+        self.health.set(WriteHealth::Ok);
         testing::pass("after-mark");
         Ok(())
+    }
+
+    async fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
+        let name = segment_name(self.segment);
+        self.take_back()?;
+        testing::pass("before-append");
+        self.partial = true;
+        self.disk.append(&name, bytes)?;
+        testing::pass("after-append");
+        runtime::sync_time().await;
+        self.disk.sync(&name)
     }
 
     /// Cuts off what an attempt before left behind the durable end.
@@ -274,28 +294,18 @@ impl Writer {
         Ok(())
     }
 
-    /// Tries again and again while the disk is full; every other error is a failed disk.
-    fn until_there_is_room(
-        &mut self,
-        attempt: impl Fn(&mut Self) -> io::Result<()>,
-    ) -> io::Result<()> {
-        loop {
-            match attempt(self) {
-                Ok(()) => {
-                    self.health.set(WriteHealth::Ok);
-                    return Ok(());
-                }
-                Err(error) if is_full(&error) => {
-                    // The part must not take the room that others need meanwhile; the next attempt does it if this fails.
-                    if let Err(error) = self.take_back() {
-                        tracing::warn!(%error, "a part of a write could not be taken back yet");
-                    }
-                    self.health.set(WriteHealth::Full);
-                    std::thread::sleep(FULL_DISK_RETRY);
-                }
-                Err(error) => return Err(self.failed(error)),
-            }
+    /// Waits while the disk is full; every other error is a failed disk.
+    async fn wait_for_room(&mut self, error: io::Error) -> io::Result<()> {
+        if !is_full(&error) {
+            return Err(self.failed(error));
         }
+        // The part must not take the room that others need meanwhile; the next attempt does it if this fails.
+        if let Err(error) = self.take_back() {
+            tracing::warn!(%error, "a part of a write could not be taken back yet");
+        }
+        self.health.set(WriteHealth::Full);
+        runtime::pause(FULL_DISK_RETRY).await;
+        Ok(())
     }
 
     fn failed(&self, error: io::Error) -> io::Error {
@@ -328,6 +338,13 @@ impl Writer {
         testing::pass("segments-removed");
         self.disk.sync_directory()
     }
+}
+
+/// All that waits.
+fn batch(first: Job, jobs: &mut mpsc::UnboundedReceiver<Job>) -> Vec<Job> {
+    let mut batch = vec![first];
+    batch.extend(std::iter::from_fn(|| jobs.try_recv().ok()));
+    batch
 }
 
 fn is_full(error: &io::Error) -> bool {

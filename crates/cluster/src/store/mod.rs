@@ -448,12 +448,13 @@ fn replay(
     if kind == Kind::Entry as u8 {
         let entry = crate::log_storage::decode_entry(payload).ok_or_else(|| damaged(name, at))?;
         let index = entry.log_id.index;
-        let last = contents.entries.keys().next_back();
+        let last = contents.entries.keys().next_back().copied();
+        let before = last.or_else(|| contents.purged.map(|purged| purged.index));
         let follows = last.is_some_and(|last| last.checked_add(1) == Some(index));
         // A start behind a snapshot that was received, whose power was lost before the log said that it begins there.
         let received = contents.received.iter().find(|id| id.index.checked_add(1) == Some(index));
         match received.copied() {
-            Some(received) if !follows && Some(received) > contents.purged => {
+            Some(received) if !follows && Some(received.index) > before => {
                 contents.entries.clear();
                 contents.purged = Some(received);
             }
@@ -482,3 +483,6 @@ fn replay(
     }
     Ok(0)
 }
+
+#[cfg(test)]
+mod tests;
