@@ -163,7 +163,9 @@ fn an_older_copy_of_one_file_is_refused_or_changes_nothing() {
         }
     }
     cluster.shutdown();
-    let (count, now) = (names.all().len(), disk.list().unwrap());
+    let (count, mut now) = (names.all().len(), disk.list().unwrap());
+    // The end may have come in the middle of a snapshot: what there is of it counts for nothing.
+    now.retain(|file| file != "snapshot-unfinished");
     let mut tried = 0;
     for (number, file, bytes) in older {
         if !now.contains(&file) || disk.read(&file).unwrap() == bytes {
