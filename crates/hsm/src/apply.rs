@@ -20,8 +20,8 @@ use crate::limits;
 use crate::members::Word;
 use crate::objects::Object;
 use crate::permissions::{Action, Asker, permits};
-use crate::reader::Shared;
 use crate::sealing::{Purpose, SealError};
+use crate::shared::Shared;
 use crate::state::State;
 
 const SNAPSHOT_DOMAIN: &str = "casemate/snapshot/v2";

@@ -32,6 +32,7 @@
 #[cfg(test)]
 extern crate self as casemate_hsm;
 
+mod activity;
 mod apply;
 mod authority;
 mod command;
@@ -50,11 +51,13 @@ pub mod permissions;
 mod reader;
 mod sealing;
 mod secrets;
+mod shared;
 mod state;
 mod status;
 mod users;
 mod window;
 
+pub use activity::Activity;
 pub use apply::{Applier, InstallError, SnapshotChunks};
 pub use entropy::{Entropy, SystemEntropy, Time};
 pub use lifecycle::certificates::{TlsIdentity, identity_certificate};
@@ -65,7 +68,7 @@ pub use members::join::{Considered, Joiner};
 pub use outcome::{Answered, CallerChange, Finish, Job, Outcome, Proposal, Wait};
 pub use reader::{Call, Caller, Reader};
 pub use secrets::Secrets;
-pub use status::Surroundings;
+pub use status::{Surroundings, Writes};
 
 /// Why the module cannot start.
 #[derive(Debug, thiserror::Error)]

@@ -5,9 +5,8 @@
 //! anything is worked on; `apply` asks again for what changes state.
 
 use std::net::IpAddr;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
-use arc_swap::ArcSwap;
 use bytes::Bytes;
 use casemate_crypto::digest;
 use casemate_protocol::Error;
@@ -15,6 +14,7 @@ use casemate_protocol::identity::LogIndex;
 use casemate_protocol::messages::{Answer, Ask, Empty, Lifecycle, Reply, decode_request};
 use prost::Message;
 
+use crate::activity::Activity;
 use crate::authority::Authority;
 use crate::command::{Author, Change, Request};
 use crate::entropy::{Entropy, Time};
@@ -22,86 +22,16 @@ use crate::lifecycle::{self, ThisHsm, certificates, settings};
 use crate::limits;
 use crate::log_in::attempts::Attempts;
 use crate::log_in::{LogIn, password, ticket};
-use crate::members::join::Pending;
 use crate::objects::{self, OpenKeys};
 use crate::outcome::{Answered, CallerChange, Outcome, Proposal, Wait};
 use crate::permissions::{Action, Asker, action_of, permits};
 use crate::sealing::Keyring;
 use crate::secrets::Secrets;
+use crate::shared::Shared;
 use crate::state::State;
 use crate::status::{LastHash, Surroundings};
 use crate::window::RequestId;
 use crate::{index_token, members, status, users};
-
-/// What the two faces of the module share.
-pub(crate) struct Shared {
-    state: ArcSwap<Published>,
-    keyring: ArcSwap<Keyring>,
-    secrets: ArcSwap<Secrets>,
-    /// The secrets that an activation brings into use.
-    activation: OnceLock<Secrets>,
-    pub(crate) this: ThisHsm,
-    entropy: Box<dyn Entropy>,
-    attempts: Attempts,
-    pub(crate) joining: Pending,
-    open_keys: OpenKeys,
-    last_hash: LastHash,
-    surroundings: ArcSwap<Surroundings>,
-}
-
-/// A published state, with the token of its index.
-struct Published {
-    state: Arc<State>,
-    token: Vec<u8>,
-}
-
-impl Shared {
-    pub(crate) fn new(secrets: Secrets, this: ThisHsm, entropy: Box<dyn Entropy>) -> Arc<Self> {
-        let keyring = Keyring::new(&secrets);
-        let state = Arc::new(State::default());
-        let token = Vec::new();
-        Arc::new(Self {
-            state: ArcSwap::from_pointee(Published { state, token }),
-            keyring: ArcSwap::from_pointee(keyring),
-            secrets: ArcSwap::from_pointee(secrets),
-            activation: OnceLock::new(),
-            this,
-            entropy,
-            attempts: Attempts::default(),
-            joining: Pending::default(),
-            open_keys: OpenKeys::default(),
-            last_hash: LastHash::default(),
-            surroundings: ArcSwap::from_pointee(Surroundings::default()),
-        })
-    }
-
-    pub(crate) fn keyring(&self) -> Arc<Keyring> {
-        self.keyring.load_full()
-    }
-
-    pub(crate) fn secrets(&self) -> Arc<Secrets> {
-        self.secrets.load_full()
-    }
-
-    /// Returns the secrets with the masking key of the activation. Every attempt gets the same, so that what is stored
-    /// opens what is sealed, whichever attempt wins.
-    pub(crate) fn activation_secrets(&self) -> Secrets {
-        self.activation.get_or_init(|| self.secrets().with_new_masking_key()).duplicate()
-    }
-
-    /// Takes new secrets into use: their keyring opens all that the old one opened.
-    pub(crate) fn use_secrets(&self, secrets: Secrets) {
-        self.keyring.store(Arc::new(Keyring::new(&secrets)));
-        self.secrets.store(Arc::new(secrets));
-    }
-
-    pub(crate) fn publish(&self, state: State) {
-        let keyring = self.keyring.load();
-        let incarnation = self.secrets.load().incarnation();
-        let token = index_token::make(&keyring, incarnation, state.index, &state.head);
-        self.state.store(Arc::new(Published { state: Arc::new(state), token }));
-    }
-}
 
 /// One request, as it came.
 #[derive(Clone)]
@@ -264,6 +194,12 @@ impl Reader {
     /// Says how the HSMs reach each other: the status shows it.
     pub fn observe(&self, surroundings: Surroundings) {
         self.0.surroundings.store(Arc::new(surroundings));
+    }
+
+    /// Returns the numbers that those who serve add to.
+    #[must_use]
+    pub fn activity(&self) -> &Activity {
+        &self.0.activity
     }
 
     pub(crate) fn surroundings(&self) -> Arc<Surroundings> {

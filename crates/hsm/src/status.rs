@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use casemate_protocol::identity::LogIndex;
 use casemate_protocol::messages::{Answer, HsmStatus, Status};
 
+use crate::lifecycle::certificates;
 use crate::members::Hsm;
 use crate::outcome::Outcome;
 use crate::reader::Reader;
@@ -51,18 +52,61 @@ pub(crate) fn handle(reader: &Reader) -> Outcome {
     Outcome::offload(move || Outcome::answer(Answer::Status(status(&reader))))
 }
 
-/// What the module cannot know of itself: how the HSMs reach each other. The one who runs it says so.
+/// What the module cannot know of itself: how the HSMs reach each other, and how its disk is. The one who runs it says so.
 #[derive(Clone, Debug, Default)]
 pub struct Surroundings {
     /// Who leads, if it is known.
     pub leader: Option<u64>,
     /// Members that this HSM has lost sight of, as far as it can tell.
     pub away: Vec<u64>,
+    /// Members that vote on changes.
+    pub voters: Vec<u64>,
+    /// How far the log of each member goes, as far as this HSM knows: the leader does.
+    pub reached: Vec<(u64, u64)>,
+    /// Raft's term.
+    pub term: u64,
+    /// Whether changes can be written here.
+    pub writes: Writes,
+    /// Free bytes and all bytes of the disk, if it can be told.
+    pub disk: Option<(u64, u64)>,
+}
+
+/// Whether changes can be written to an HSM's disk.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Writes {
+    /// They can.
+    #[default]
+    Possible,
+    /// There is no room.
+    NoRoom,
+    /// The disk failed.
+    Failed,
+}
+
+/// Health in one word, and its reason.
+fn health(hsm: &Hsm, this: bool, surroundings: &Surroundings) -> (&'static str, &'static str) {
+    if surroundings.away.contains(&hsm.node) {
+        return ("away", "the HSM that answers does not reach it");
+    }
+    if !this {
+        return ("ok", "");
+    }
+    match surroundings.writes {
+        Writes::Failed => ("failed", "its disk failed: replace the disk, then the HSM"),
+        Writes::NoRoom => ("read-only", "its disk is full: make room"),
+        Writes::Possible if surroundings.leader.is_none() => {
+            ("isolated", "it knows no leader: a majority of the HSMs does not answer it")
+        }
+        Writes::Possible => ("ok", ""),
+    }
 }
 
 fn one(hsm: &Hsm, reader: &Reader, surroundings: &Surroundings) -> HsmStatus {
     let this = hsm.id == reader.this().id;
-    let health = if surroundings.away.contains(&hsm.node) { "away" } else { "ok" };
+    let (health, reason) = health(hsm, this, surroundings);
+    let reached = surroundings.reached.iter().find(|(node, _)| *node == hsm.node);
+    let index = if this { reader.index().0 } else { reached.map_or(0, |(_, index)| *index) };
+    let disk = surroundings.disk.filter(|_| this).unwrap_or_default();
     HsmStatus {
         hsm: hsm.id.as_bytes().to_vec(),
         address: hsm.said.address.clone(),
@@ -70,10 +114,18 @@ fn one(hsm: &Hsm, reader: &Reader, surroundings: &Surroundings) -> HsmStatus {
         version: if this { reader.this().version.clone() } else { hsm.said.version.clone() },
         health: health.to_owned(),
         leader: surroundings.leader == Some(hsm.node),
-        certificate_end: 0,
+        certificate_end: if this { reader.shared().activity.leaf_end() } else { 0 },
+        connections: if this { reader.shared().activity.connections() } else { 0 },
+        requests: if this { reader.shared().activity.requests() } else { 0 },
         node: hsm.node,
         peer_address: hsm.said.peer_address.clone(),
         this,
+        index,
+        term: if this { surroundings.term } else { 0 },
+        reason: reason.to_owned(),
+        disk_free: disk.0,
+        disk_size: disk.1,
+        votes: surroundings.voters.contains(&hsm.node),
     }
 }
 
@@ -122,6 +174,9 @@ fn status(reader: &Reader) -> Status {
         warnings,
         incarnation: secrets.incarnation().as_bytes().to_vec(),
         cluster_key_sha256: cluster.map_or_else(Vec::new, |cluster| cluster.key_sha256().to_vec()),
+        cluster_certificate_end: cluster
+            .map_or(0, |cluster| certificates::end(cluster.certificate())),
+        trust_anchor_end: cluster.map_or(0, |cluster| certificates::end(cluster.trust_anchor())),
     }
 }
 

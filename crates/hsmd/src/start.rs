@@ -216,7 +216,8 @@ fn open_cluster(
     }
     let thread = std::thread::Builder::new().name("casemate-members".to_owned());
     let followed = Arc::downgrade(&cluster);
-    let watch = move || follow(&reader, &followed, &links);
+    let directory = configuration.data_directory.clone();
+    let watch = move || follow(&reader, &followed, &links, &directory);
     thread.spawn(watch).map_err(StartError::Thread)?;
     Ok(cluster)
 }

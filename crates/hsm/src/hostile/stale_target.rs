@@ -17,7 +17,7 @@ use crate::entropy::SystemEntropy;
 use crate::lifecycle::{ClusterState, LifecycleChange, Settings};
 use crate::objects::ObjectCommand;
 use crate::objects::object::Header;
-use crate::reader::Shared;
+use crate::shared::Shared;
 use crate::users::UserChange;
 
 /// One thing that a stale module believed of a target, and what `apply` says.

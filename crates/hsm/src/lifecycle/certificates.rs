@@ -82,6 +82,13 @@ fn parse(der: &[u8]) -> Option<X509Certificate<'_>> {
     rest.is_empty().then_some(certificate)
 }
 
+/// Returns when a certificate ends, in seconds since 1970; 0 if there is none.
+pub(crate) fn end(der: &[u8]) -> u64 {
+    parse(der).map_or(0, |certificate| {
+        u64::try_from(certificate.validity().not_after.timestamp()).unwrap_or(0)
+    })
+}
+
 fn check_time(certificate: &X509Certificate<'_>, now: Time) -> Result<(), Error> {
     let seconds = i64::try_from(now.seconds()).unwrap_or(i64::MAX);
     let now = ASN1Time::from_timestamp(seconds).map_err(|_error| Error::CertificateExpired)?;
@@ -175,6 +182,7 @@ pub(crate) fn tls_identity(
     let ends = machine.max(now).after_ms(limits::LEAF_MS);
     let made = make_leaf(reader, cluster.id, &cluster_key, (begins, ends));
     let (leaf, private_key) = made.map_err(|_error: StartError| Error::Internal)?;
+    reader.activity().made_leaf(ends.seconds());
     let mut certificates = vec![leaf];
     if !cluster.certificate.is_empty() {
         certificates.push(cluster.certificate.clone());

@@ -26,9 +26,10 @@ use crate::limits;
 use crate::log_in::password::{self, Verifier};
 use crate::members::join;
 use crate::outcome::{Answered, Outcome};
-use crate::reader::{Caller, Context, Reader as ModuleReader, Shared};
+use crate::reader::{Caller, Context, Reader as ModuleReader};
 use crate::sealing::{Keyring, Purpose};
 use crate::secrets::{Own, Secrets};
+use crate::shared::Shared;
 use crate::{Applier, StartError};
 
 pub(crate) mod certificates;
@@ -79,6 +80,11 @@ impl ClusterState {
     /// Returns the customer's CA certificate, DER; empty before initialisation.
     pub(crate) fn trust_anchor(&self) -> &[u8] {
         &self.trust_anchor
+    }
+
+    /// The cluster's certificate, DER; empty before it is initialised.
+    pub(crate) fn certificate(&self) -> &[u8] {
+        &self.certificate
     }
 
     /// Returns SHA-256 of the cluster key's SubjectPublicKeyInfo: what clients pin.

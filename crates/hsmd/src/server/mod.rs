@@ -214,15 +214,26 @@ fn hand_over(
     stream.set_nonblocking(true)?;
     stream.set_nodelay(true)?;
     let session = rustls::ServerConnection::new(tls.config()).map_err(io::Error::other)?;
-    shared.count(surplus).fetch_add(1, Ordering::Relaxed);
+    shared.opened(surplus);
     let stream = mio::net::TcpStream::from_std(stream);
     inbox.send(Message::Connection(Box::new(Parts { stream, peer, session, surplus })));
     Ok(())
 }
 
 impl Shared {
+    fn opened(&self, surplus: bool) {
+        self.count(surplus).fetch_add(1, Ordering::Relaxed);
+        self.reader.activity().opened();
+    }
+
+    /// A connection ended, within the limit or beyond.
+    pub(crate) fn closed(&self, surplus: bool) {
+        self.count(surplus).fetch_sub(1, Ordering::Relaxed);
+        self.reader.activity().closed();
+    }
+
     /// Returns what counts connections: those within the limit, or those beyond.
-    pub(crate) const fn count(&self, surplus: bool) -> &AtomicUsize {
+    const fn count(&self, surplus: bool) -> &AtomicUsize {
         if surplus { &self.surplus } else { &self.connections }
     }
 

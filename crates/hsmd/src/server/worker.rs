@@ -238,13 +238,17 @@ impl Worker {
             self.close(number);
             return 0;
         }
-        connection.requests() - before
+        let taken = connection.requests() - before;
+        if taken > 0 {
+            self.shared.reader.activity().took(taken);
+        }
+        taken
     }
 
     fn close(&mut self, number: u64) {
         if let Some(mut connection) = self.connections.remove(&number) {
             connection.deregister(self.poll.registry());
-            self.shared.count(connection.is_surplus()).fetch_sub(1, Ordering::Relaxed);
+            self.shared.closed(connection.is_surplus());
         }
     }
 
@@ -294,7 +298,7 @@ impl Worker {
         let interest = Interest::READABLE | Interest::WRITABLE;
         if let Err(error) = connection.register(self.poll.registry(), Token(token), interest) {
             tracing::warn!(%error, "a connection could not be registered");
-            self.shared.count(surplus).fetch_sub(1, Ordering::Relaxed);
+            self.shared.closed(surplus);
             return;
         }
         self.connections.insert(number, connection);

@@ -73,6 +73,12 @@ pub struct Status {
     /// SHA-256 of the cluster key's SubjectPublicKeyInfo.
     #[prost(bytes = "vec", tag = "14")]
     pub cluster_key_sha256: Vec<u8>,
+    /// When the cluster's certificate ends, seconds since 1970; 0 if there is none.
+    #[prost(uint64, tag = "15")]
+    pub cluster_certificate_end: u64,
+    /// When the certificate of the customer's CA ends, seconds since 1970; 0 if there is none.
+    #[prost(uint64, tag = "16")]
+    pub trust_anchor_end: u64,
 }
 
 /// How one HSM is.
@@ -90,13 +96,14 @@ pub struct HsmStatus {
     /// The version of its software.
     #[prost(string, tag = "4")]
     pub version: String,
-    /// Health in one word: `ok`, `read-only`, `starting`, `failed`.
+    /// Health in one word: `ok`, `read-only` (no room on its disk), `failed` (its disk failed), `isolated` (it knows no leader), `away`
+    /// (it does not answer the one that says so).
     #[prost(string, tag = "5")]
     pub health: String,
     /// Whether it leads.
     #[prost(bool, tag = "6")]
     pub leader: bool,
-    /// When its leaf certificate ends, seconds since 1970.
+    /// When its leaf certificate ends, seconds since 1970; 0 if another one answers.
     #[prost(uint64, tag = "7")]
     pub certificate_end: u64,
     /// Its number among the members.
@@ -108,6 +115,30 @@ pub struct HsmStatus {
     /// Whether it answers this status.
     #[prost(bool, tag = "10")]
     pub this: bool,
+    /// The index applied; of others what the leader knows to be in their log, 0 if another one answers.
+    #[prost(uint64, tag = "11")]
+    pub index: u64,
+    /// Raft's term, as it knows it; 0 if another one answers.
+    #[prost(uint64, tag = "12")]
+    pub term: u64,
+    /// Why its health is not `ok`, in words.
+    #[prost(string, tag = "13")]
+    pub reason: String,
+    /// Bytes that are free on its disk for the one who writes there; 0 if another one answers.
+    #[prost(uint64, tag = "14")]
+    pub disk_free: u64,
+    /// Bytes of its disk; 0 if another one answers, or it cannot tell.
+    #[prost(uint64, tag = "15")]
+    pub disk_size: u64,
+    /// Whether it votes on changes.
+    #[prost(bool, tag = "16")]
+    pub votes: bool,
+    /// Connections of applications that are open; 0 if another one answers.
+    #[prost(uint64, tag = "17")]
+    pub connections: u64,
+    /// Requests of applications that it took since its start; 0 if another one answers.
+    #[prost(uint64, tag = "18")]
+    pub requests: u64,
 }
 
 /// The cluster's certificate request.
