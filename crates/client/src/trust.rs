@@ -139,3 +139,94 @@ impl ServerCertVerifier for Verifier {
         self.provider.signature_verification_algorithms.supported_schemes()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use casemate_protocol::identity::ClusterId;
+    use rcgen::{CertificateParams, DnType, Issuer, KeyPair, PublicKeyData as _};
+    use std::time::Duration;
+
+    /// 2030-01-01.
+    const NOW: u64 = 1_893_456_000;
+
+    fn params(name: &str) -> CertificateParams {
+        let mut params = CertificateParams::default();
+        params.distinguished_name.push(DnType::CommonName, name);
+        params.not_before = rcgen::date_time_ymd(2029, 1, 1);
+        params.not_after = rcgen::date_time_ymd(2031, 1, 1);
+        params
+    }
+
+    /// A certificate by a key that says that it is `issuer`, whether it is or not.
+    fn issued(
+        params: &CertificateParams,
+        key: &KeyPair,
+        (issuer, by): (&str, &KeyPair),
+    ) -> Vec<u8> {
+        let issuer = self::params(issuer);
+        let issuer = Issuer::from_params(&issuer, by);
+        params.signed_by(key, &issuer).unwrap().der().to_vec()
+    }
+
+    struct Keys {
+        ca: KeyPair,
+        cluster: KeyPair,
+        foreign: KeyPair,
+        leaf: KeyPair,
+    }
+
+    fn case(keys: &Keys, cluster: &[u8], leaf: &[u8], now: u64) -> Result<(), String> {
+        let ca = params("customer").self_signed(&keys.ca).unwrap().der().to_vec();
+        let id = ClusterId::from_bytes([7; 10]);
+        let key_sha256 = Some(digest::sha256(&[&keys.cluster.subject_public_key_info()]));
+        let trust = Trust { cluster: id, ca, key_sha256 };
+        let now = UnixTime::since_unix_epoch(Duration::from_secs(now));
+        check(&trust, leaf, &[CertificateDer::from(cluster.to_vec())], now)
+    }
+
+    /// Whoever can get or make a certificate for the cluster's own name, but has neither the customer's CA nor the cluster's key.
+    #[test]
+    fn only_the_customers_ca_and_the_clusters_key_make_a_chain() {
+        let key = || KeyPair::generate().unwrap();
+        let keys = Keys { ca: key(), cluster: key(), foreign: key(), leaf: key() };
+        let id = ClusterId::from_bytes([7; 10]).to_string();
+        let (customer, hsm) = (("customer", &keys.ca), params("hsm"));
+        let cluster = issued(&params(&id), &keys.cluster, customer);
+        let leaf = issued(&hsm, &keys.leaf, (&id, &keys.cluster));
+        assert_eq!(case(&keys, &cluster, &leaf, NOW), Ok(()));
+
+        let same_name = issued(&params(&id), &keys.cluster, ("customer", &keys.foreign));
+        let other_name = issued(&params(&id), &keys.cluster, ("another", &keys.foreign));
+        let pretends = issued(&params(&id), &keys.cluster, ("another", &keys.ca));
+        let renamed = issued(&params("cluster-another"), &keys.cluster, customer);
+        let other_key = issued(&params(&id), &keys.foreign, customer);
+        let by_another = issued(&hsm, &keys.leaf, (&id, &keys.foreign));
+        let by_the_ca = issued(&hsm, &keys.leaf, customer);
+        let by_itself = hsm.self_signed(&keys.leaf).unwrap().der().to_vec();
+        for (what, cluster, leaf, cause) in [
+            ("a foreign CA of the same name", &same_name, &leaf, "not signed by the CA"),
+            ("a foreign CA", &other_name, &leaf, "not signed by the CA"),
+            ("another issuer's name", &pretends, &leaf, "not signed by the CA"),
+            ("another cluster's name", &renamed, &leaf, "is for cluster-another, not for"),
+            ("another cluster's key", &other_key, &by_another, "another than the pinned one"),
+            ("a leaf by another cluster's key", &cluster, &by_another, "by the cluster's key"),
+            ("a leaf by the CA itself", &cluster, &by_the_ca, "by the cluster's key"),
+            ("a leaf by itself", &cluster, &by_itself, "by the cluster's key"),
+            ("the leaf in the cluster's place", &leaf, &cluster, "not signed by the CA"),
+        ] {
+            let refused = case(&keys, cluster, leaf, NOW).unwrap_err();
+            assert!(refused.contains(cause), "{what}: {refused}");
+        }
+        const YEAR: u64 = 365 * 86_400;
+        for now in [NOW - 2 * YEAR, NOW + 2 * YEAR] {
+            let refused = case(&keys, &cluster, &leaf, now).unwrap_err();
+            assert!(refused.contains("its cluster certificate holds from"), "{refused}");
+        }
+        let mut old = params("hsm");
+        old.not_after = rcgen::date_time_ymd(2029, 2, 1);
+        let old = issued(&old, &keys.leaf, (&id, &keys.cluster));
+        let refused = case(&keys, &cluster, &old, NOW).unwrap_err();
+        assert!(refused.contains("its certificate holds from"), "{refused}");
+    }
+}
