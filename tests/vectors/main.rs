@@ -14,6 +14,8 @@ use casemate_tests::{Build, Cluster, USER_PASSWORD, is_application, program};
 
 mod asymmetric;
 mod coverage;
+#[path = "../../crates/crypto/tests/wycheproof/files.rs"]
+mod files;
 mod keys;
 mod post_quantum;
 mod symmetric;

