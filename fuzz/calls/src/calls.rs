@@ -1,7 +1,7 @@
 //! The calls, and their arguments.
 
 use std::ptr;
-use std::sync::Once;
+use std::sync::OnceLock;
 
 use cryptoki_sys as ck;
 
@@ -34,8 +34,8 @@ struct Attribute {
     value: crate::input::Readable,
 }
 
-/// Whether the log-in that stays was made.
-static LOGGED_IN: Once = Once::new();
+/// The keys of the log-in that stays, once it was made.
+static AT_HAND: OnceLock<Vec<ck::CK_OBJECT_HANDLE>> = OnceLock::new();
 
 fn pin() -> Option<String> {
     std::env::var("CASEMATE_FUZZ_PIN").ok()
@@ -47,7 +47,10 @@ impl<'a> Caller<'a> {
     pub(crate) fn begin(list: &'static ck::CK_FUNCTION_LIST_3_2, input: Input<'a>) -> Self {
         let mut caller = Self { list, input, sessions: Vec::new(), objects: Vec::new() };
         match pin() {
-            Some(pin) => LOGGED_IN.call_once(|| caller.log_in_for_good(&pin)),
+            Some(pin) => {
+                let at_hand = AT_HAND.get_or_init(|| caller.log_in_for_good(&pin));
+                caller.objects.clone_from(at_hand);
+            }
             None => caller.initialize(),
         }
         caller.open(ck::CKF_SERIAL_SESSION | ck::CKF_RW_SESSION);
@@ -61,7 +64,7 @@ impl<'a> Caller<'a> {
         assert_eq!(code, ck::CKR_OK, "C_Initialize");
     }
 
-    fn log_in_for_good(&self, pin: &str) {
+    fn log_in_for_good(&self, pin: &str) -> Vec<ck::CK_OBJECT_HANDLE> {
         self.initialize();
         let mut session = 0;
         let flags = ck::CKF_SERIAL_SESSION | ck::CKF_RW_SESSION;
@@ -70,6 +73,7 @@ impl<'a> Caller<'a> {
         let (pointer, length) = (pin.as_ptr().cast_mut(), pin.len() as ck::CK_ULONG);
         let code = call!(self, C_Login(session, ck::CKU_USER, pointer, length));
         assert_eq!(code, ck::CKR_OK, "C_Login");
+        self.make_keys(session)
     }
 
     pub(crate) fn end(self) {
@@ -102,7 +106,7 @@ impl<'a> Caller<'a> {
 
     pub(crate) fn object(&mut self) -> ck::CK_OBJECT_HANDLE {
         let which = self.input.byte();
-        self.objects.get(usize::from(which % 8)).copied().unwrap_or_else(|| which.into())
+        self.objects.get(usize::from(which % 16)).copied().unwrap_or_else(|| which.into())
     }
 
     pub(crate) fn hold<const N: usize>(&mut self, objects: [ck::CK_OBJECT_HANDLE; N]) {

@@ -5,6 +5,7 @@
 //! a deadline of a millisecond; `CASEMATE_CONFIG` and `CASEMATE_FUZZ_PIN` give them one, and a log-in.
 #![expect(clippy::expect_used, reason = "a property fails by a panic")]
 
+mod at_hand;
 mod calls;
 mod input;
 mod keys;
