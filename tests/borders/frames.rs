@@ -148,7 +148,7 @@ fn messages_too_large_or_without_end_are_cut_off() {
 fn a_connection_begins_with_one_hello_of_a_version_and_cluster_that_both_know() {
     let watch = Watch::start("");
     let address = watch.address();
-    let known = Wire::open(&address).hello;
+    let known = Wire::open(&address).hello.clone();
     let right = hello_of(&known);
     let refused = |what: &str, hello: ClientHello| {
         let mut wire = Wire::tls(&address);

@@ -3,7 +3,7 @@
 use crate::tree::{Fault, File, Tree};
 
 /// Which of our crates a crate may use: arrows go one way.
-const ARROWS: [(&str, &[&str]); 14] = [
+const ARROWS: [(&str, &[&str]); 15] = [
     ("crates/crypto", &[]),
     ("crates/protocol", &[]),
     ("crates/hsm", &["crypto", "protocol"]),
@@ -12,13 +12,14 @@ const ARROWS: [(&str, &[&str]); 14] = [
     ("crates/client", &["crypto", "protocol"]),
     ("crates/pkcs11", &["client", "crypto", "protocol"]),
     ("crates/cli", &["client", "crypto", "protocol"]),
-    ("bench", &["client", "crypto", "protocol"]),
+    ("bench", &["client", "crypto", "protocol", "wire"]),
     ("fuzz/calls", &["pkcs11"]),
     ("fuzz/properties", &["client", "cluster", "fuzz-calls", "hsm", "crypto", "protocol"]),
     ("simulation", &["client", "cluster", "hsm", "crypto", "protocol"]),
     ("tests", &["client", "crypto", "protocol"]),
     // It must not know our own types: what it tests is the ABI.
     ("tests/module", &[]),
+    ("tests/wire", &["crypto", "protocol"]),
 ];
 
 /// Built by the compiler with which the Windows provider can be made.
