@@ -386,12 +386,13 @@ impl Cluster {
         }
     }
 
-    /// Stops: what was proposed before is written first.
+    /// Stops: what was proposed before is written first, if there is room on the disk.
     pub fn shutdown(mut self) {
         self.stop();
     }
 
     fn stop(&mut self) {
+        self.health.end();
         // What is simulated ends with its group.
         if let Some(Home::Threads(runtime)) = self.home.take() {
             let raft = self.shared.raft.clone();

@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -53,21 +53,29 @@ pub(crate) enum Job {
 /// The way to the thread. What is sent last is written before it ends.
 pub(crate) type Jobs = mpsc::UnboundedSender<Job>;
 
-/// The health, shared with whoever asks.
+/// The health, shared with whoever asks, and whether the end has come, which the thread asks.
 #[derive(Default)]
-pub(crate) struct Health(AtomicU8);
+pub(crate) struct Health {
+    now: AtomicU8,
+    ending: AtomicBool,
+}
 
 impl Health {
     pub(crate) fn get(&self) -> WriteHealth {
-        match self.0.load(Ordering::Relaxed) {
+        match self.now.load(Ordering::Relaxed) {
             0 => WriteHealth::Ok,
             1 => WriteHealth::Full,
             _ => WriteHealth::Failed,
         }
     }
 
+    /// From now on nothing waits for room on the disk: what could not be written is none of those that were acknowledged.
+    pub(crate) fn end(&self) {
+        self.ending.store(true, Ordering::Relaxed);
+    }
+
     fn set(&self, health: WriteHealth) {
-        let before = self.0.swap(health as u8, Ordering::Relaxed);
+        let before = self.now.swap(health as u8, Ordering::Relaxed);
         if before != health as u8 {
             tracing::warn!(?health, "the state of the disk changed");
         }
@@ -90,6 +98,8 @@ struct Writer {
     purged: Option<LogId<u64>>,
     /// Snapshots of other members that the log may have to begin behind.
     received: BTreeSet<LogId<u64>>,
+    /// Whether something was given up at the end: nothing may be written behind it.
+    ended: bool,
 }
 
 /// Starts the thread behind the contents that were read; in a simulation it is a task.
@@ -114,6 +124,7 @@ pub(crate) fn start(
         vote: contents.vote,
         purged: contents.purged,
         received: contents.received.clone(),
+        ended: false,
     };
     if contents.segment == 0 {
         writer.begin_segment()?;
@@ -245,7 +256,7 @@ impl Writer {
         let entry = self.segments.entry(self.segment).or_default();
         *entry = (*entry).max(highest);
         if let Some(purged) = purge
-            && self.health.get() != WriteHealth::Failed
+            && !self.writes_no_more()
             && let Err(error) = self.remove_covered(purged)
         {
             // What is covered by a snapshot may stay: the next purge tries again.
@@ -255,8 +266,8 @@ impl Writer {
 
     /// Appends, syncs and marks; on a full disk it takes the part back and tries again until there is room.
     async fn make_durable(&mut self, bytes: &[u8]) -> io::Result<()> {
-        if self.health.get() == WriteHealth::Failed {
-            return Err(io::Error::other("the disk failed before"));
+        if self.writes_no_more() {
+            return Err(io::Error::other("a write before could not be done"));
         }
         while let Err(error) = self.append(bytes).await {
             self.wait_for_room(error).await?;
@@ -294,7 +305,11 @@ impl Writer {
         Ok(())
     }
 
-    /// Waits while the disk is full; every other error is a failed disk.
+    fn writes_no_more(&self) -> bool {
+        self.ended || self.health.get() == WriteHealth::Failed
+    }
+
+    /// Waits while the disk is full, but not beyond the end of the daemon; every other error is a failed disk.
     async fn wait_for_room(&mut self, error: io::Error) -> io::Result<()> {
         if !is_full(&error) {
             return Err(self.failed(error));
@@ -304,6 +319,10 @@ impl Writer {
             tracing::warn!(%error, "a part of a write could not be taken back yet");
         }
         self.health.set(WriteHealth::Full);
+        self.ended = self.health.ending.load(Ordering::Relaxed);
+        if self.ended {
+            return Err(error);
+        }
         runtime::pause(FULL_DISK_RETRY).await;
         Ok(())
     }

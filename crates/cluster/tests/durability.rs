@@ -387,6 +387,27 @@ fn a_full_disk_refuses_writes_and_recovers_by_itself() {
 }
 
 #[test]
+fn a_disk_that_stays_full_does_not_hold_up_the_end() {
+    let disk = SimulatedDisk::default();
+    let (cluster, _names) = open(&disk, true).unwrap();
+    write(&cluster, "before").unwrap();
+    disk.set_room(Some(10));
+    cluster.propose(b"waiting".to_vec(), Box::new(|_| {}));
+    until("the disk is full", || cluster.status().write_health == WriteHealth::Full);
+    let (sender, ended) = channel();
+    std::thread::spawn(move || {
+        cluster.shutdown();
+        sender.send(()).unwrap();
+    });
+    ended.recv_timeout(Duration::from_secs(10)).unwrap();
+    // What was not acknowledged is not there, and the log is whole.
+    disk.set_room(None);
+    let (cluster, names) = open(&disk, false).unwrap();
+    assert!(names.has("before") && !names.has("waiting"));
+    write(&cluster, "after").unwrap();
+}
+
+#[test]
 fn a_failed_fsync_acknowledges_nothing() {
     let disk = SimulatedDisk::default();
     let (cluster, _names) = open(&disk, true).unwrap();
