@@ -184,3 +184,26 @@ fn a_disk_with_room_for_the_log_and_not_for_a_snapshot_goes_on() {
     assert_eq!(keys::all(&prepared.user(PATIENCE)).unwrap().len(), count);
     disk.stop();
 }
+
+/// It stops in order, without waiting for room, and loses nothing that it acknowledged.
+#[test]
+fn a_daemon_on_a_full_disk_stops_when_it_is_told_to() {
+    let prepared = Prepared::new();
+    let mut disk = Namespace::new(&prepared, 16 << 20);
+    disk.start(&prepared);
+    let user = prepared.user(Duration::from_millis(1_500));
+    let pair = keys::make_pair(&user, "pair").unwrap();
+    disk.fill(0);
+    let refused = until_refused(&user);
+    assert!(refused.contains("disk is full"), "{refused}");
+    let start = Instant::now();
+    disk.stop();
+    println!("it stopped after {:?}", start.elapsed());
+    assert!(start.elapsed() < PATIENCE, "{}", prepared.cluster.log());
+    disk.make_room();
+    disk.start(&prepared);
+    let user = prepared.user(PATIENCE);
+    keys::sign(&user, pair).unwrap();
+    keys::make(&user, "room again").unwrap();
+    disk.stop();
+}
