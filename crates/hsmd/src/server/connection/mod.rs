@@ -170,9 +170,6 @@ impl Connection {
         reading: Reading,
     ) -> bool {
         let room_bytes = room.len();
-        if !self.seen && !self.look_at_first_bytes(shared) {
-            return false;
-        }
         loop {
             // A slow peer must take its replies before its requests are read on; the socket holds it back.
             if self.unsent > UNSENT_MAX && !self.flush() {
@@ -195,6 +192,9 @@ impl Connection {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                 Err(_) => return false,
             };
+            if !self.seen && !self.look_at_first_bytes(shared, received) {
+                return false;
+            }
             let drained = match reading {
                 Reading::ToTheEnd => received.is_empty(),
                 Reading::UntilDrained => received.len() < room_bytes,
@@ -250,22 +250,16 @@ impl Connection {
     }
 
     /// Tells a peer that speaks HTTP where it is; returns whether the connection goes on.
-    fn look_at_first_bytes(&mut self, shared: &Shared) -> bool {
-        let mut first = [0; 4];
-        match self.stream.peek(&mut first) {
-            Ok(4) => self.seen = true,
-            // A byte at a time is no HTTP of a browser.
-            Ok(length) => self.seen = length > 0,
-            Err(_) => {}
-        }
-        if !strangers::is_http(first) {
+    ///
+    /// What it asked was read, so that the answer is not lost with a reset.
+    fn look_at_first_bytes(&mut self, shared: &Shared, received: &[u8]) -> bool {
+        self.seen = !received.is_empty();
+        // A byte at a time is no HTTP of a browser.
+        if !received.first_chunk().is_some_and(|first| strangers::is_http(*first)) {
             return true;
         }
         shared.refusals.log(self.peer, &"it speaks HTTP, not TLS");
-        // What it asked is read, so that the answer is not lost with a reset; both as far as it goes.
-        let mut request = [0; 4096];
-        let told = self.stream.read(&mut request).is_ok()
-            && io::Write::write(&mut self.stream, strangers::HTTP_ANSWER).is_ok();
+        let told = io::Write::write(&mut self.stream, strangers::HTTP_ANSWER).is_ok();
         tracing::debug!(peer = %self.peer, told, "a peer that speaks HTTP");
         false
     }
