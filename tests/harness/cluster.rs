@@ -195,7 +195,14 @@ impl Cluster {
     /// Returns the process id in the daemon's pid file.
     #[must_use]
     pub fn pid(&self) -> Option<i32> {
-        std::fs::read_to_string(self.path().join("hsm-1/pid")).ok()?.trim().parse().ok()
+        self.pid_of(1)
+    }
+
+    /// Returns the process id of the HSM with that number.
+    #[must_use]
+    pub fn pid_of(&self, number: u8) -> Option<i32> {
+        let file = self.path().join(format!("hsm-{number}/pid"));
+        std::fs::read_to_string(file).ok()?.trim().parse().ok()
     }
 
     /// Makes a client that is not logged in.

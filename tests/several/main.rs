@@ -1,8 +1,11 @@
 //! Several HSMs as one cluster: real daemons, a real client.
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by a panic")]
+#![expect(clippy::print_stdout, reason = "what was measured is shown")]
 
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, Ordering};
+mod load;
+mod status;
+mod upgrade;
+
 use std::time::{Duration, Instant};
 
 use casemate_client::{Client, Config};
@@ -12,6 +15,8 @@ use casemate_protocol::messages::{
 };
 use casemate_protocol::{Attribute, AttributeType, Mechanism, Role, Template};
 use casemate_tests::{ADMIN_PASSWORD, Build, Cluster, USER_PASSWORD};
+
+use load::Load;
 
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -126,54 +131,15 @@ fn a_key_that_one_of_three_made_is_on_all_of_them() {
 #[test]
 fn applications_see_no_error_while_one_hsm_after_the_other_is_killed() {
     let cluster = Cluster::start_with(Build::Plain, &["--hsms", "3"]).unwrap();
-    let (over, made) = (AtomicBool::new(false), Mutex::new(Vec::new()));
-    let client = cluster.user().unwrap();
-    let signing = make(&client, "signing");
-    let signature = sign(&client, &signing);
-    let longest = std::thread::scope(|scope| {
-        let (over, made, client) = (&over, &made, &client);
-        let threads: Vec<_> = (0..4)
-            .map(|thread| {
-                let (signing, signature) = (&signing, &signature);
-                scope.spawn(move || {
-                    let (mut number, mut longest) = (0, Duration::ZERO);
-                    while !over.load(Ordering::SeqCst) {
-                        let start = Instant::now();
-                        if thread % 2 == 0 {
-                            assert_eq!(sign(client, signing), *signature);
-                        } else {
-                            let label = format!("key-{thread}-{number}");
-                            make(client, &label);
-                            made.lock().unwrap().push(label);
-                        }
-                        longest = longest.max(start.elapsed());
-                        number += 1;
-                    }
-                    longest
-                })
-            })
-            .collect();
-        for number in [2, 3, leader(&cluster), leader(&cluster)] {
-            std::thread::sleep(Duration::from_millis(500));
-            cluster.dev(&["kill", &number.to_string()]).unwrap();
-            std::thread::sleep(Duration::from_millis(1_500));
-            cluster.dev(&["start", &number.to_string()]).unwrap();
-        }
+    let load = Load::start(&cluster);
+    for number in [2, 3, leader(&cluster), leader(&cluster)] {
         std::thread::sleep(Duration::from_millis(500));
-        over.store(true, Ordering::SeqCst);
-        threads.into_iter().map(|thread| thread.join().unwrap()).max().unwrap()
-    });
-    expect_equal(&cluster, &[1, 2, 3]);
-    let made = made.into_inner().unwrap();
-    assert!(made.len() > 100, "{} keys", made.len());
-    for number in 1..=3 {
-        let client = only(&cluster, number);
-        client.log_in("app", USER_PASSWORD, Some(Role::CryptoUser)).unwrap();
-        for label in &made {
-            assert_eq!(labels(&client, label), 1, "{label} on HSM {number}");
-        }
+        cluster.dev(&["kill", &number.to_string()]).unwrap();
+        std::thread::sleep(Duration::from_millis(1_500));
+        cluster.dev(&["start", &number.to_string()]).unwrap();
     }
-    println!("{} keys made, the longest call took {longest:?}", made.len());
+    std::thread::sleep(Duration::from_millis(500));
+    let longest = load.end(&cluster);
     assert!(longest < Duration::from_secs(6), "{longest:?}");
 }
 

@@ -76,6 +76,17 @@ pub(crate) enum Dev {
         #[command(flatten)]
         directory: DevDirectory,
     },
+    /// Restart one HSM after the other while the cluster serves, with the daemon beside this program or another
+    Upgrade {
+        #[command(flatten)]
+        directory: DevDirectory,
+        /// The daemon that the HSMs run from now on
+        #[arg(long)]
+        daemon: Option<PathBuf>,
+        /// Seconds that the HSMs may take until all are well and the next one may be stopped
+        #[arg(long, default_value_t = 60)]
+        patience: u64,
+    },
     /// Stop every HSM and remove everything, keys included
     Wipe(DevDirectory),
 }
@@ -93,6 +104,9 @@ pub(crate) struct Up {
     /// The mode of a new cluster
     #[arg(long, value_enum, default_value_t = Mode::NonFips)]
     pub(crate) mode: Mode,
+    /// The daemon that the HSMs of a new cluster run, until `casemate dev upgrade`; without it the one beside this program
+    #[arg(long)]
+    pub(crate) daemon: Option<PathBuf>,
     /// The password of the user `admin` (made and printed if not given)
     #[arg(long)]
     pub(crate) admin_password: Option<String>,
@@ -109,8 +123,8 @@ pub(crate) enum Mode {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Cluster {
-    /// Show the cluster's state, mode, HSMs and warnings
-    Status,
+    /// Show how the cluster and each of its HSMs are
+    Status(StatusOf),
     /// Fetch the cluster's certificate request, or hand in the signed certificate
     Initialize(Initialize),
     /// Check a certificate request before it is signed
@@ -143,6 +157,16 @@ pub(crate) struct AddHsm {
     /// Its certificate, PEM
     #[arg(long)]
     pub(crate) admission_cert: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct StatusOf {
+    /// Show it again and again, until Ctrl-C
+    #[arg(long)]
+    pub(crate) watch: bool,
+    /// Seconds from one look to the next
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..=3600), requires = "watch")]
+    pub(crate) interval: u64,
 }
 
 #[derive(Debug, Args)]

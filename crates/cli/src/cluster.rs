@@ -5,9 +5,9 @@ use std::path::Path;
 
 use casemate_client::{Client, ClientError, Config};
 use casemate_crypto::{Hash, ec};
-use casemate_protocol::identity::{ClusterId, HsmId, Incarnation};
+use casemate_protocol::identity::ClusterId;
 use casemate_protocol::messages::Initialize as Handed;
-use casemate_protocol::messages::{Answer, Ask, Csr, Empty, Lifecycle, Status};
+use casemate_protocol::messages::{Answer, Ask, Csr, Empty, Status};
 use serde_json::json;
 use x509_parser::certification_request::X509CertificationRequest;
 use x509_parser::prelude::FromDer as _;
@@ -17,11 +17,12 @@ use crate::credentials::new_password;
 use crate::error::{CliError, read, write};
 use crate::members;
 use crate::output::Output;
+use crate::status;
 
 /// Runs a command of the group.
 pub(crate) fn run(command: Cluster, wanted: Option<&str>, output: &Output) -> Result<(), CliError> {
     match command {
-        Cluster::Status => status(output),
+        Cluster::Status(arguments) => status::run(&arguments, output),
         Cluster::Initialize(arguments) => initialize(&arguments, wanted, output),
         Cluster::VerifyCsr { csr } => {
             let pem = read(&csr)?;
@@ -39,7 +40,7 @@ pub(crate) fn run(command: Cluster, wanted: Option<&str>, output: &Output) -> Re
     }
 }
 
-fn hex(bytes: &[u8]) -> String {
+pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes.iter().fold(String::new(), |mut text, byte| {
         // Writing to a string does not fail.
         let _written = write!(text, "{byte:02x}").is_ok();
@@ -47,7 +48,7 @@ fn hex(bytes: &[u8]) -> String {
     })
 }
 
-fn id<const N: usize, T>(bytes: &[u8], make: fn([u8; N]) -> T) -> Option<T> {
+pub(crate) fn id<const N: usize, T>(bytes: &[u8], make: fn([u8; N]) -> T) -> Option<T> {
     bytes.try_into().ok().map(make)
 }
 
@@ -57,48 +58,6 @@ pub(crate) fn fetch_status(client: &Client) -> Result<Status, CliError> {
         Answer::Status(status) => Ok(status),
         _ => Err(ClientError::Unexpected.into()),
     }
-}
-
-fn status(output: &Output) -> Result<(), CliError> {
-    let client = Client::new(Config::find()?);
-    let status = output.waiting("waiting for the cluster", || fetch_status(&client))?;
-    let cluster =
-        id(&status.cluster, ClusterId::from_bytes).map_or_else(String::new, |id| id.to_string());
-    let state = Lifecycle::from_number(status.lifecycle).map_or("UNKNOWN", Lifecycle::name);
-    let mode = if status.fips_mode { "FIPS" } else { "NON_FIPS" };
-    let hash = hex(&status.state_hash);
-    let mut text = format!(
-        "{cluster}  {state}  {mode}\nkeys and objects  {}\nusers             {}\nindex             {}\nstate hash        {hash}\nsecrets at rest   {}",
-        status.objects, status.users, status.index, status.protection,
-    );
-    let mut hsms = Vec::new();
-    for hsm in &status.hsms {
-        let name = id(&hsm.hsm, HsmId::from_bytes).map_or_else(String::new, |id| id.to_string());
-        let _written = write!(
-            text,
-            "\n{name}  {}  zone {}  {}  {}{}",
-            hsm.address,
-            hsm.zone,
-            hsm.version,
-            hsm.health,
-            if hsm.leader { "  leader" } else { "" }
-        )
-        .is_ok();
-        hsms.push(json!({ "hsm-id": name, "address": hsm.address, "zone": hsm.zone, "version": hsm.version, "health": hsm.health, "leader": hsm.leader, "node": hsm.node, "peer-address": hsm.peer_address }));
-    }
-    for warning in &status.warnings {
-        let _written = write!(text, "\nwarning: {warning}").is_ok();
-    }
-    let incarnation = id(&status.incarnation, Incarnation::from_bytes)
-        .map_or_else(String::new, |id| id.to_string());
-    let data = json!({
-        "cluster-id": cluster, "state": state, "mode": mode, "fips-library": status.fips_library,
-        "objects": status.objects, "users": status.users, "index": status.index, "state-hash": hash,
-        "protection": status.protection, "incarnation": incarnation, "dev": status.dev,
-        "hsms": hsms, "warnings": status.warnings,
-    });
-    output.result(&text, data);
-    Ok(())
 }
 
 /// Fetches the certificate request of a cluster that is not initialised.

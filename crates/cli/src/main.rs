@@ -17,6 +17,7 @@ mod error;
 mod key;
 mod members;
 mod output;
+mod status;
 mod user;
 
 use arguments::{Arguments, Cluster, Group};
@@ -69,7 +70,7 @@ fn run(arguments: Arguments, output: &Output) -> Result<(), CliError> {
 const fn asks_the_cluster(group: &Group) -> bool {
     match group {
         Group::Cluster(
-            Cluster::Status
+            Cluster::Status(_)
             | Cluster::Activate(_)
             | Cluster::ListJoining
             | Cluster::AddHsm(_)

@@ -37,6 +37,20 @@ impl Output {
         }
     }
 
+    /// Prints a result in place of the one before: on a terminal at its top, elsewhere one behind the other. Says whether anybody reads.
+    pub(crate) fn renewed(&self, text: &str, data: &Value) -> bool {
+        let printed = if self.json {
+            answer(0, data)
+        } else if io::stdout().is_terminal() {
+            // To the top, each line to its end, and all below.
+            format!("\x1b[H{}\x1b[K\n\x1b[J", text.replace('\n', "\x1b[K\n"))
+        } else {
+            format!("{text}\n\n")
+        };
+        let mut output = io::stdout().lock();
+        output.write_all(printed.as_bytes()).and_then(|()| output.flush()).is_ok()
+    }
+
     /// Says what is going on, where a person waits.
     pub(crate) fn progress(&self, text: &str) {
         if !self.json && io::stderr().is_terminal() {

@@ -19,6 +19,7 @@ mod link;
 mod log_in;
 mod received;
 mod seen;
+pub mod survey;
 mod trust;
 mod waiter;
 

@@ -24,6 +24,7 @@ use crate::user;
 
 mod customer;
 mod process;
+mod upgrade;
 
 use process::Hsm;
 
@@ -57,6 +58,10 @@ pub(crate) fn run(command: Dev, output: &Output) -> Result<(), CliError> {
             wait_until_ready(&hsm, &config_of(&hsm, &directory.dir.join(CONFIG))?)?;
             output.result(&format!("HSM {number} runs"), json!({ "started": number }));
             Ok(())
+        }
+        Dev::Upgrade { directory, daemon, patience } => {
+            let patience = Duration::from_secs(patience);
+            upgrade::run(&directory.dir, daemon.as_deref(), patience, output)
         }
         Dev::Wipe(directory) => {
             all(&directory.dir)?;
@@ -198,6 +203,7 @@ fn make(arguments: &Up, output: &Output) -> Result<(), CliError> {
     output.progress("starting the HSMs");
     for hsm in &hsms {
         hsm.prepare(arguments.network, alone, arguments.mode == Mode::Fips)?;
+        hsm.choose_daemon(arguments.daemon.as_deref())?;
         hsm.start()?;
     }
     let address = process::address(arguments.network, 1);

@@ -16,6 +16,12 @@ use crate::error::CliError;
 /// How long an HSM may take to stop.
 const STOP_PATIENCE: Duration = Duration::from_secs(15);
 
+/// The file that names the daemon of an HSM, if it is not that of this installation.
+const DAEMON: &str = "daemon";
+
+/// What the name of a daemon's process begins with.
+const PROCESS: &str = "casemate-hsmd";
+
 /// One HSM.
 pub(crate) struct Hsm {
     pub(crate) number: u8,
@@ -30,7 +36,8 @@ pub(crate) fn write_private(path: &Path, bytes: &[u8]) -> Result<(), CliError> {
     Ok(())
 }
 
-fn daemon() -> PathBuf {
+/// The daemon of this installation.
+fn installed_daemon() -> PathBuf {
     let beside =
         std::env::current_exe().ok().and_then(|path| Some(path.parent()?.join("casemate-hsmd")));
     beside.filter(|path| path.exists()).unwrap_or_else(|| PathBuf::from("casemate-hsmd"))
@@ -97,6 +104,39 @@ impl Hsm {
         Ok(())
     }
 
+    /// Runs another daemon from its next start on; none is that of this installation.
+    pub(crate) fn choose_daemon(&self, daemon: Option<&Path>) -> Result<(), CliError> {
+        let chosen = self.directory.join(DAEMON);
+        match daemon {
+            Some(daemon) => {
+                let daemon = std::path::absolute(daemon)?;
+                if !daemon.is_file() {
+                    return Err(CliError::Failed(format!(
+                        "there is no daemon {}",
+                        daemon.display()
+                    )));
+                }
+                // By its name `running` tells it from a process that got its number since.
+                let name = daemon.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+                if !name.starts_with(PROCESS) {
+                    return Err(CliError::Failed(format!(
+                        "the name of a daemon begins with {PROCESS}, not so {}",
+                        daemon.display()
+                    )));
+                }
+                std::fs::write(chosen, daemon.as_os_str().as_encoded_bytes())?;
+            }
+            None if chosen.exists() => std::fs::remove_file(chosen)?,
+            None => {}
+        }
+        Ok(())
+    }
+
+    /// Returns the daemon that was chosen for it, if it is not that of this installation.
+    pub(crate) fn chosen_daemon(&self) -> Option<PathBuf> {
+        std::fs::read_to_string(self.directory.join(DAEMON)).ok().map(PathBuf::from)
+    }
+
     /// Returns the process, if it runs.
     pub(crate) fn running(&self) -> Option<i32> {
         let text = std::fs::read_to_string(self.directory.join("pid")).ok()?;
@@ -108,7 +148,7 @@ impl Hsm {
         // Its other threads may still be ending, and with them what they hold: the address, the lock on the data.
         let threads = std::fs::read_dir(format!("/proc/{pid}/task")).map_or(0, Iterator::count);
         let ended = zombie && threads <= 1;
-        (name.trim().starts_with("casemate-hsmd") && !ended).then_some(pid)
+        (name.trim().starts_with(PROCESS) && !ended).then_some(pid)
     }
 
     /// Starts it, unless it runs.
@@ -117,7 +157,7 @@ impl Hsm {
             return Ok(());
         }
         let log = OpenOptions::new().create(true).append(true).open(self.directory.join("log"))?;
-        let program = daemon();
+        let program = self.chosen_daemon().unwrap_or_else(installed_daemon);
         let child = Command::new(&program)
             .arg("--config")
             .arg(self.directory.join("hsmd.toml"))
