@@ -122,6 +122,10 @@ fn a_package_has_every_file_and_keeps_what_an_operator_wrote() {
         "usr/bin/casemate",
         "usr/lib/casemate/libcasemate_pkcs11.so",
         "usr/share/man/man1/casemate-key-list.1",
+        "usr/bin/casemate-exporter",
+        "usr/lib/systemd/system/casemate-exporter.service",
+        "usr/share/casemate/prometheus/casemate.rules.yml",
+        "usr/share/casemate/grafana/casemate.json",
     ] {
         assert!(path(name).exists(), "{name}");
     }
@@ -144,6 +148,7 @@ fn a_build_for_tests_is_not_packaged() {
     };
     link("casemate", Build::Testing);
     link("casemate-hsmd", Build::Testing);
+    link("casemate-exporter", Build::Plain);
     install(programs.path(), directory.path()).refused("has no libcasemate_pkcs11.so: build first");
     link("libcasemate_pkcs11.so", Build::Plain);
     install(programs.path(), directory.path()).refused("is a build for tests");

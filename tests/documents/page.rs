@@ -77,6 +77,7 @@ pub(crate) fn run_page(root: &Path, blocks: &[Block]) -> Outcome {
     // What the pages leave to the reader: where to install, and the address of the HSM.
     command.env("DESTDIR", place.path().join("installed"));
     command.env("ADDRESS", format!("127.{}.1.1:2223", network.number()));
+    command.env("EXPORTER", format!("127.{}.0.1:9817", network.number()));
     let said = command.stdin(Stdio::null()).output().unwrap();
     let mut ran = 0;
     for (number, block) in blocks.iter().enumerate() {

@@ -3,7 +3,7 @@
 use crate::tree::{Fault, File, Tree};
 
 /// Which of our crates a crate may use: arrows go one way.
-const ARROWS: [(&str, &[&str]); 15] = [
+const ARROWS: [(&str, &[&str]); 16] = [
     ("crates/crypto", &[]),
     ("crates/protocol", &[]),
     ("crates/hsm", &["crypto", "protocol"]),
@@ -12,6 +12,7 @@ const ARROWS: [(&str, &[&str]); 15] = [
     ("crates/client", &["crypto", "protocol"]),
     ("crates/pkcs11", &["client", "crypto", "protocol"]),
     ("crates/cli", &["client", "crypto", "protocol"]),
+    ("crates/exporter", &["client", "protocol"]),
     ("bench", &["client", "crypto", "protocol", "wire"]),
     ("fuzz/calls", &["pkcs11"]),
     ("fuzz/properties", &["client", "cluster", "fuzz-calls", "hsm", "crypto", "protocol"]),

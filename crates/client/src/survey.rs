@@ -79,6 +79,12 @@ impl Survey {
         }
     }
 
+    /// Whether two HSMs at one index hold different states, which must never be.
+    #[must_use]
+    pub fn states_differ(&self) -> bool {
+        differ(&self.hsms)
+    }
+
     /// The HSM that leads, if one says so of itself.
     #[must_use]
     pub fn leader(&self) -> Option<&Surveyed> {
@@ -151,6 +157,16 @@ fn away(hsm: &HsmStatus, reason: &str) -> Surveyed {
     Surveyed { said, state_hash: None, lag: None }
 }
 
+fn differ(hsms: &[Surveyed]) -> bool {
+    let differ = |one: &Surveyed, other: &Surveyed| {
+        one.said.index == other.said.index
+            && one.state_hash.is_some()
+            && other.state_hash.is_some()
+            && one.state_hash != other.state_hash
+    };
+    hsms.iter().any(|one| hsms.iter().any(|other| differ(one, other)))
+}
+
 fn warnings(first: &Status, hsms: &[Surveyed]) -> Vec<String> {
     let mut warnings = first.warnings.clone();
     for hsm in hsms {
@@ -158,13 +174,7 @@ fn warnings(first: &Status, hsms: &[Surveyed]) -> Vec<String> {
             warnings.push(format!("the HSM of zone {} is {lag} entries behind", hsm.said.zone));
         }
     }
-    let differ = |one: &Surveyed, other: &Surveyed| {
-        one.said.index == other.said.index
-            && one.state_hash.is_some()
-            && other.state_hash.is_some()
-            && one.state_hash != other.state_hash
-    };
-    if hsms.iter().any(|one| hsms.iter().any(|other| differ(one, other))) {
+    if differ(hsms) {
         warnings.push("HSMs hold different states: their hashes differ at one index".to_owned());
     }
     let versions = hsms.iter().map(|hsm| hsm.said.version.as_str());
