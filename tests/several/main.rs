@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by a panic")]
 #![expect(clippy::print_stdout, reason = "what was measured is shown")]
 
+mod attested;
 mod load;
 mod status;
 mod upgrade;

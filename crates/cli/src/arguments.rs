@@ -138,12 +138,36 @@ pub(crate) enum Cluster {
     ListJoining,
     /// Let an HSM in
     AddHsm(AddHsm),
+    /// Say what an HSM must bring to be let in
+    SetJoinPolicy(SetJoinPolicy),
     /// Take an HSM out, for ever
     RemoveHsm {
         /// The HSM, hsm-…
         #[arg(long)]
         hsm: String,
     },
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Policy {
+    /// An admin's request, signed by a key under the customer's CA
+    Approved,
+    /// A quote by the TPM of its machine
+    Attested,
+    /// Nothing: for clusters of `casemate dev`
+    Installation,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct SetJoinPolicy {
+    #[arg(value_enum)]
+    pub(crate) policy: Policy,
+    /// The certificate of the authority that certifies the attestation keys of TPMs, PEM
+    #[arg(long, requires = "good")]
+    pub(crate) attestation_authority: Option<PathBuf>,
+    /// What the registers of a good machine's TPM hold, as `tpm2_pcrread sha256:0,7` prints it; once for each kind of machine
+    #[arg(long, requires = "attestation_authority")]
+    pub(crate) good: Vec<PathBuf>,
 }
 
 #[derive(Debug, Args)]

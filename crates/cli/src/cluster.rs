@@ -15,6 +15,7 @@ use x509_parser::prelude::FromDer as _;
 use crate::arguments::{Activate, Cluster, Initialize};
 use crate::credentials::new_password;
 use crate::error::{CliError, read, write};
+use crate::join_policy;
 use crate::members;
 use crate::output::Output;
 use crate::status;
@@ -22,6 +23,7 @@ use crate::status;
 /// Runs a command of the group.
 pub(crate) fn run(command: Cluster, wanted: Option<&str>, output: &Output) -> Result<(), CliError> {
     match command {
+        Cluster::SetJoinPolicy(arguments) => join_policy::run(&arguments, output),
         Cluster::Status(arguments) => status::run(&arguments, output),
         Cluster::Initialize(arguments) => initialize(&arguments, wanted, output),
         Cluster::VerifyCsr { csr } => {

@@ -14,6 +14,7 @@ mod credentials;
 mod crypto;
 mod dev;
 mod error;
+mod join_policy;
 mod key;
 mod members;
 mod output;
@@ -74,6 +75,7 @@ const fn asks_the_cluster(group: &Group) -> bool {
             | Cluster::Activate(_)
             | Cluster::ListJoining
             | Cluster::AddHsm(_)
+            | Cluster::SetJoinPolicy(_)
             | Cluster::RemoveHsm { .. },
         )
         | Group::Login(_)

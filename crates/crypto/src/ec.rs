@@ -7,6 +7,25 @@ use crate::error::check;
 use crate::owned::{Owned, bignum};
 use crate::{Error, Secret, digest, keys};
 
+/// Writes an ECDSA signature as DER (RFC 3279 section 2.2.3): both numbers are big-endian. None if one is longer than any curve's.
+#[must_use]
+pub fn der_signature(r: &[u8], s: &[u8]) -> Option<Vec<u8>> {
+    let integer = |number: &[u8]| {
+        let zeros = number.iter().take_while(|byte| **byte == 0).count();
+        let digits = number.get(zeros..)?;
+        // A first bit that is set would make it negative; nothing at all is zero.
+        let sign = digits.first().is_none_or(|byte| byte & 0x80 != 0);
+        let length = u8::try_from(digits.len()).ok()?.checked_add(u8::from(sign))?;
+        let front = [2, length, 0];
+        Some([front.get(..2_usize.saturating_add(usize::from(sign)))?, digits].concat())
+    };
+    let both = [integer(r)?, integer(s)?].concat();
+    let length = u8::try_from(both.len()).ok()?;
+    // 128 and more is written with a byte that says how long the length is.
+    let head: &[u8] = if length < 0x80 { &[0x30, length] } else { &[0x30, 0x81, length] };
+    Some([head, &both].concat())
+}
+
 /// A curve of prime order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[expect(missing_docs, reason = "each is named as its standard names it")]

@@ -34,6 +34,7 @@ extern crate self as casemate_hsm;
 
 mod activity;
 mod apply;
+mod attestation;
 mod authority;
 mod command;
 mod entropy;
@@ -59,6 +60,7 @@ mod window;
 
 pub use activity::Activity;
 pub use apply::{Applier, InstallError, SnapshotChunks};
+pub use attestation::GoodMachines;
 pub use entropy::{Entropy, SystemEntropy, Time};
 pub use lifecycle::certificates::{TlsIdentity, identity_certificate};
 pub use lifecycle::{Settings, ThisHsm, create, start};

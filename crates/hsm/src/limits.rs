@@ -39,6 +39,8 @@ pub const LOG_INS_IN_FLIGHT_MAX: usize = 8;
 pub const LOG_INS_IN_FLIGHT_PER_SOURCE_MAX: usize = 4;
 /// Sources of wrong passwords that are remembered.
 pub const ATTEMPT_SOURCES_MAX: usize = 4_096;
+/// Milliseconds for which a nonce for a quote holds: a TPM needs less than a second.
+pub const NONCE_MS: u64 = 60_000;
 /// PBKDF2 rounds with HMAC-SHA-512 (OWASP's figure of 2023).
 pub const PASSWORD_ROUNDS: u32 = 210_000;
 /// Milliseconds for which a leaf certificate holds.

@@ -33,6 +33,9 @@ pub(crate) struct Configuration {
     /// HSMs of a cluster to join when the data directory is empty.
     #[serde(default)]
     pub(crate) join: Option<Join>,
+    /// The TPM that says what this machine runs, for a cluster that asks for it.
+    #[serde(default)]
+    pub(crate) attestation: Option<Attestation>,
     /// The label of this HSM's zone.
     #[serde(default = "default_zone")]
     pub(crate) zone: String,
@@ -73,6 +76,18 @@ pub(crate) enum Sealing {
 pub(crate) struct Join {
     /// Where its HSMs listen for others.
     pub(crate) addresses: Vec<SocketAddr>,
+}
+
+/// The TPM of this machine.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Attestation {
+    /// The kernel's resource manager, such as `/dev/tpmrm0`, or a socket of swtpm.
+    pub(crate) tpm: PathBuf,
+    /// The handle of the attestation key: P-256, ECDSA with SHA-256, no password.
+    pub(crate) key: u32,
+    /// The certificate of that key, by the customer's authority, PEM.
+    pub(crate) certificate: PathBuf,
 }
 
 /// Which certificates of clients count.

@@ -23,6 +23,7 @@ mod server;
 mod start;
 mod system_calls;
 mod tls;
+mod tpm;
 
 use configuration::Configuration;
 use start::StartError;

@@ -16,6 +16,7 @@ use crate::configuration::{Configuration, Create, Join};
 use crate::peers::{Identity, PeerTls, identity, join};
 use crate::sealing_provider::{SealingError, SealingProvider};
 use crate::start::StartError;
+use crate::tpm::Tpm;
 
 /// A module that begins.
 pub(crate) struct Module {
@@ -67,6 +68,7 @@ pub(crate) fn begin(
     configuration: &Configuration,
     disk: &Arc<dyn Disk>,
     provider: &SealingProvider,
+    tpm: Option<Tpm>,
 ) -> Result<Module, StartError> {
     let path = || configuration.data_directory.display().to_string();
     let has_log = casemate_cluster::has_log(disk.as_ref())?;
@@ -78,7 +80,7 @@ pub(crate) fn begin(
             if joining.is_some() || (secrets.is_none() && configuration.join.is_some()) =>
         {
             let join = configuration.join.as_ref().ok_or(StartError::Empty { path: path() })?;
-            join_a_cluster(this, joining.as_ref(), provider, join)?
+            join_a_cluster(this, joining.as_ref(), provider, join, tpm)?
         }
         (Some(secrets), true, _) => {
             let secrets =
@@ -132,6 +134,7 @@ fn join_a_cluster(
     joining: Option<&Secret>,
     provider: &SealingProvider,
     wanted: &Join,
+    tpm: Option<Tpm>,
 ) -> Result<(Secrets, ThisHsm, Kind), StartError> {
     let joiner = match joining {
         Some(keys) => {
@@ -144,7 +147,7 @@ fn join_a_cluster(
         }
     };
     let (tls, _) = peer_tls(joiner.id(), joiner.identity())?;
-    let (secrets, told) = join(&joiner, &tls, &wanted.addresses)?;
+    let (secrets, told) = join(&joiner, &tls, &wanted.addresses, tpm)?;
     provider.write(&secrets.export())?;
     let this = ThisHsm { id: joiner.id(), ..this };
     Ok((secrets, this, Kind::Joining { told }))

@@ -20,6 +20,7 @@ use crate::peers::{Door, JoinError, Limits, Links, Messenger, follow, listen};
 use crate::sealing_provider::{SealingError, SealingProvider};
 use crate::server::{Server, ServerError};
 use crate::tls::{Tls, TlsError, client_verifier};
+use crate::tpm::{Tpm, TpmError};
 
 /// Why the daemon does not start, or stopped.
 #[derive(Debug, thiserror::Error)]
@@ -64,6 +65,8 @@ pub(crate) enum StartError {
     Peers(#[source] rustls::Error),
     #[error(transparent)]
     Join(#[from] JoinError),
+    #[error(transparent)]
+    Tpm(#[from] TpmError),
 }
 
 impl StartError {
@@ -81,6 +84,7 @@ impl StartError {
             | Self::LogMissing
             | Self::Sealing(SealingError::Damaged) => 3,
             Self::Empty { .. }
+            | Self::Tpm(TpmError::Device { .. } | TpmError::Certificate { .. })
             | Self::DevInTheOpen(_)
             | Self::Tls(TlsError::ClientCa { .. })
             | Self::Hardening(HardeningError::UnknownUser(_))
@@ -99,7 +103,8 @@ impl StartError {
             | Self::Signals(_)
             | Self::Thread(_)
             | Self::Peers(_)
-            | Self::Join(_) => 1,
+            | Self::Join(_)
+            | Self::Tpm(_) => 1,
         }
     }
 }
@@ -123,6 +128,10 @@ pub(crate) fn run(configuration: &Configuration) -> Result<(), StartError> {
     let peers = configuration.peer_listen.map(bind).transpose()?;
     let clients = configuration.client_certificates.as_ref();
     let clients = clients.map(|clients| client_verifier(&clients.ca)).transpose()?;
+    // A TPM is asked by a module that joins, and never again.
+    let joins = configuration.join.is_some() && !casemate_cluster::has_log(&disk)?;
+    let attestation = configuration.attestation.as_ref().filter(|_| joins);
+    let tpm = attestation.map(Tpm::open).transpose()?;
     hardening::become_user(configuration.user.as_deref(), &configuration.data_directory)?;
     let disk: Arc<dyn Disk> = Arc::new(disk);
     expect_loopback(configuration, configuration.create.as_ref().is_some_and(|create| create.dev))?;
@@ -130,7 +139,7 @@ pub(crate) fn run(configuration: &Configuration) -> Result<(), StartError> {
     let ports = configuration.peer_ports();
     hardening::sandbox(configuration.sandbox, &configuration.data_directory, &ports)?;
     let signals = wait_for_signals(signals)?;
-    let module = module::begin(configuration, &disk, &provider)?;
+    let module = module::begin(configuration, &disk, &provider, tpm)?;
     let (reader, joins) = (module.reader.clone(), matches!(module.begin, Begin::Joining));
     let cluster = open_cluster(configuration, disk, module, peers, &provider)?;
     if joins {

@@ -150,6 +150,7 @@ impl From<Error> for Code {
             | Error::HsmNotFound
             | Error::LastHsm
             | Error::HsmLimit
+            | Error::EvidenceRefused
             | Error::UserExists
             | Error::UserOwnsKeys
             | Error::LastAdmin

@@ -122,6 +122,8 @@ pub enum Error {
     LastHsm,
     #[error("the cluster has as many HSMs as it may")]
     HsmLimit,
+    #[error("the machine of the HSM does not show by its TPM that it runs what the cluster wants")]
+    EvidenceRefused,
     #[error("the cluster's setting cannot have this value")]
     SettingInvalid,
     #[error("a log-in is needed")]
@@ -318,6 +320,7 @@ impl Error {
             Self::HsmNotFound => row(51, Class::Never),
             Self::LastHsm => row(52, Class::Never),
             Self::HsmLimit => row(53, Class::Never),
+            Self::EvidenceRefused => row(56, Class::Never),
             Self::SettingInvalid => row(54, Class::Never),
             Self::LogInRequired => row(60, Class::AfterLogIn),
             Self::PasswordRequired => row(75, Class::Never),
@@ -488,6 +491,7 @@ impl Error {
             51 => Self::HsmNotFound,
             52 => Self::LastHsm,
             53 => Self::HsmLimit,
+            56 => Self::EvidenceRefused,
             54 => Self::SettingInvalid,
             60 => Self::LogInRequired,
             61 => Self::RoleRefused,

@@ -51,6 +51,12 @@ pub fn join(request: &JoinRequest) -> Vec<u8> {
         .finish()
 }
 
+/// What a TPM's quote is bound to, as its SHA-256: all that the module says of itself, and what the cluster drew.
+#[must_use]
+pub fn attestation(request: &JoinRequest, nonce: &[u8]) -> Vec<u8> {
+    Writer::new("casemate/attestation/v1").bytes(&join(request)).bytes(nonce).finish()
+}
+
 /// What a key under the trust anchor signs to let a module in: this cluster in this incarnation, this module with these keys, until then
 /// (seconds since 1970).
 #[must_use]

@@ -5,7 +5,8 @@
 
 use casemate_protocol::identity::{CommandId, HsmId};
 use casemate_protocol::messages::{
-    AddHsm, Answer, Ask, CreateUser, JoinPolicy, JoinRequest, Joining, RemoveHsm, Reply,
+    AddHsm, Answer, Ask, ChangeSettings, CreateUser, Evidence, JoinPolicy, JoinRequest, Joining,
+    Measurements, Register, Registers, RemoveHsm, Reply,
 };
 use casemate_protocol::{Error, Role};
 use prost::Message as _;
@@ -99,6 +100,28 @@ fn no_member_lets_in_by_itself() {
     // The control.
     assert_eq!(scene.forge(SECOND, Some(admin), admit(right)), None);
     assert_eq!(scene.hsm.reader.members().len(), 3);
+}
+
+/// A member that was taken over does not ask for a quote; the others do.
+#[test]
+fn no_member_lets_in_a_machine_that_shows_nothing() {
+    let mut scene = Scene::new();
+    let mut admin = scene.hsm.log_in("admin", Role::Admin);
+    let register = Register { index: 0, value: vec![1; 32] };
+    let good = vec![Registers { registers: vec![register] }];
+    let measurements = Some(Measurements { authority: scene.hsm.ca.der().to_vec(), good });
+    let join_policy = Some(JoinPolicy::Attested as u32);
+    let change = Ask::ChangeSettings(ChangeSettings { join_policy, measurements });
+    assert!(matches!(admin.ask(&mut scene.hsm, change), Answer::Settings(_)));
+    let right = scene.hsm.admission(&scene.request(), 60);
+    let made_up = Evidence { nonce: vec![1; 32], quoted: vec![2; 100], ..Evidence::default() };
+    let shown = JoinRequest { evidence: Some(made_up), ..scene.request() };
+    let made_up = AddHsm { request: Some(shown), ..right.clone() };
+    for admission in [right, made_up] {
+        let refused = Some(Error::EvidenceRefused);
+        assert_eq!(scene.forge(SECOND, None, admit(admission)), refused);
+    }
+    assert_eq!(scene.hsm.reader.members().len(), 2);
 }
 
 /// The signature on a request is what ties the keys to the module: whoever proposes cannot put his own in.

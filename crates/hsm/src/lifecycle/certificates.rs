@@ -132,6 +132,14 @@ pub(super) fn check_cluster_certificate(
     if holds { check_time(&certificate, now) } else { Err(Error::CertificateInvalid) }
 }
 
+/// Checks that a certificate is that of an authority, and holds now.
+///
+/// # Errors
+/// [`Error::SettingInvalid`].
+pub(crate) fn check_authority(der: &[u8], now: Time) -> Result<(), Error> {
+    check_trust_anchor(der, now).map(drop).map_err(|_error: Error| Error::SettingInvalid)
+}
+
 /// Checks that a key under the trust anchor signed a statement: the anchor's own, or one that it issued.
 pub(crate) fn check_signature_under(
     trust_anchor: &[u8],

@@ -7,7 +7,9 @@ use casemate_protocol::canonical::{CanonicalError, Reader, Writer};
 use casemate_protocol::messages::{Answer, ChangeSettings, JoinPolicy, Settings as WireSettings};
 
 use super::{ClusterState, LifecycleChange};
+use crate::attestation::GoodMachines;
 use crate::command::{Author, Change};
+use crate::entropy::Time;
 use crate::limits;
 use crate::outcome::Outcome;
 use crate::permissions::{Action, Asker, permits};
@@ -33,6 +35,8 @@ pub struct Settings {
     pub password_rounds: u32,
     /// What an HSM must bring to be let in.
     pub join_policy: JoinPolicy,
+    /// Which machines are good, for [`JoinPolicy::Attested`].
+    pub good_machines: Option<GoodMachines>,
 }
 
 impl Default for Settings {
@@ -44,6 +48,7 @@ impl Default for Settings {
             activation_open: false,
             password_rounds: limits::PASSWORD_ROUNDS,
             join_policy: JoinPolicy::Approved,
+            good_machines: None,
         }
     }
 }
@@ -53,6 +58,10 @@ impl Settings {
     pub(super) fn encode(&self, writer: &mut Writer) {
         let flags = [self.fips_mode, self.dev, self.public_objects, self.activation_open];
         writer.fixed(&flags.map(u8::from)).u32(self.password_rounds).u32(self.join_policy as u32);
+        writer.u8(u8::from(self.good_machines.is_some()));
+        if let Some(good) = &self.good_machines {
+            good.encode(writer);
+        }
     }
 
     /// Reads what [`Settings::encode`] wrote.
@@ -64,7 +73,20 @@ impl Settings {
             reader.fixed()?.map(|flag: u8| flag == 1);
         let password_rounds = reader.u32()?;
         let join_policy = JoinPolicy::from_number(reader.u32()?).ok_or(CanonicalError::Value)?;
-        Ok(Self { fips_mode, dev, public_objects, activation_open, password_rounds, join_policy })
+        let good_machines = match reader.u8()? {
+            0 => None,
+            1 => Some(GoodMachines::decode(reader)?),
+            _ => return Err(CanonicalError::Value),
+        };
+        Ok(Self {
+            fips_mode,
+            dev,
+            public_objects,
+            activation_open,
+            password_rounds,
+            join_policy,
+            good_machines,
+        })
     }
 
     fn to_wire(&self) -> WireSettings {
@@ -76,14 +98,20 @@ impl Settings {
     }
 
     /// Returns the settings with a change.
-    fn changed(&self, change: &ChangeSettings) -> Result<Self, Error> {
+    fn changed(&self, change: &ChangeSettings, now: Time) -> Result<Self, Error> {
         let mut next = self.clone();
+        if let Some(measurements) = &change.measurements {
+            next.good_machines = Some(GoodMachines::new(measurements, now)?);
+        }
         if let Some(policy) = change.join_policy {
             next.join_policy = JoinPolicy::from_number(policy).ok_or(Error::SettingInvalid)?;
             // Whoever reaches the port would be let in, and get every key: for a cluster on one machine.
             if next.join_policy == JoinPolicy::Installation && !self.dev {
                 return Err(Error::SettingInvalid);
             }
+        }
+        if next.join_policy == JoinPolicy::Attested && next.good_machines.is_none() {
+            return Err(Error::SettingInvalid);
         }
         Ok(next)
     }
@@ -96,7 +124,8 @@ pub(crate) fn show(context: &Context<'_>) -> Outcome {
 
 /// Proposes to change settings: the early check is a courtesy, `apply` checks the same.
 pub(crate) fn change(context: &Context<'_>, request: ChangeSettings) -> Result<Outcome, Error> {
-    context.state.settings().changed(&request)?;
+    let now = context.state.time.max(context.now);
+    context.state.settings().changed(&request, now)?;
     let change = Change::Lifecycle(LifecycleChange::Settings(request));
     Ok(context.propose(Action::ManageSettings, change))
 }
@@ -109,7 +138,7 @@ pub(super) fn apply(
 ) -> Result<Answer, Error> {
     permits(Asker::from(author.map(|author| author.role)), Action::ManageSettings)?;
     let cluster = state.cluster.as_ref().ok_or(Error::NotInitialized)?;
-    let settings = cluster.settings.changed(change)?;
+    let settings = cluster.settings.changed(change, state.time)?;
     let answer = Answer::Settings(settings.to_wire());
     state.cluster = Some(Arc::new(ClusterState { settings, ..ClusterState::clone(cluster) }));
     Ok(answer)

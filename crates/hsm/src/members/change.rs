@@ -11,6 +11,7 @@ use prost::Message as _;
 
 use super::join::{check_request, hsm_of, read_request};
 use crate::command::Author;
+use crate::entropy::Time;
 use crate::lifecycle::certificates;
 use crate::limits;
 use crate::permissions::{Action, Asker, permits};
@@ -79,12 +80,12 @@ impl MemberChange {
         let asker = Asker::from(word.author.map(|author| author.role));
         match self {
             Self::Admit(admission) => {
-                // By the installation's policy an HSM lets others in by itself.
+                // An HSM lets others in by itself where the policy says by what.
                 let policy = state.settings().join_policy;
-                if policy != JoinPolicy::Installation || word.author.is_some() {
+                if policy == JoinPolicy::Approved || word.author.is_some() {
                     permits(asker, Action::ManageHsms)?;
                 }
-                let id = check_admission(state, &admission, incarnation)?;
+                let id = check_admission(state, &admission, incarnation, state.time)?;
                 let said = admission.request.ok_or(Error::Malformed)?;
                 state.members.put(id, said);
             }
@@ -111,7 +112,7 @@ impl MemberChange {
     }
 }
 
-/// Checks that a module may be let in, by this admission and on this state; returns its id.
+/// Checks that a module may be let in, by this admission, on this state and at that time; returns its id.
 ///
 /// # Errors
 /// Why not.
@@ -119,6 +120,7 @@ pub(crate) fn check_admission(
     state: &State,
     admission: &AddHsm,
     incarnation: Incarnation,
+    now: Time,
 ) -> Result<HsmId, Error> {
     let request = admission.request.as_ref().ok_or(Error::Malformed)?;
     check_request(request)?;
@@ -133,10 +135,13 @@ pub(crate) fn check_admission(
     if state.members.len() >= limits::HSMS_MAX {
         return Err(Error::HsmLimit);
     }
-    if cluster.settings.join_policy == JoinPolicy::Installation {
-        return Ok(id);
+    match (cluster.settings.join_policy, &cluster.settings.good_machines) {
+        (JoinPolicy::Installation, _) => return Ok(id),
+        (JoinPolicy::Attested, Some(good)) => return good.check(request, now).map(|()| id),
+        (JoinPolicy::Attested, None) => return Err(Error::EvidenceRefused),
+        (JoinPolicy::Approved, _) => {}
     }
-    if admission.ends <= state.time.seconds() {
+    if admission.ends <= now.seconds() {
         return Err(Error::AdmissionRefused);
     }
     let statement = statements::admission(cluster.id, incarnation, request, admission.ends);
@@ -144,7 +149,7 @@ pub(crate) fn check_admission(
         cluster.trust_anchor(),
         &admission.certificate,
         (&statement, &admission.signature),
-        state.time,
+        now,
     )
     .map_err(|_error: Error| Error::AdmissionRefused)?;
     Ok(id)

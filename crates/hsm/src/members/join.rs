@@ -7,15 +7,16 @@ use casemate_crypto::{Hash, Secret, digest, ec, hybrid};
 use casemate_protocol::canonical::{CanonicalError, Reader as CanonicalReader, Writer};
 use casemate_protocol::identity::{ClusterId, HsmId, Incarnation};
 use casemate_protocol::messages::{
-    AddHsm, Empty, Handover, JoinAnswer, JoinPolicy, JoinRequest, Joining, Lifecycle,
+    AddHsm, Challenge, Empty, Handover, JoinAnswer, JoinPolicy, JoinRequest, Joining, Lifecycle,
 };
 use casemate_protocol::{Error, statements};
 use prost::Message as _;
 
 use super::{MemberAddress, MemberChange};
 use crate::StartError;
+use crate::attestation::NONCE_BYTES;
 use crate::command::Change;
-use crate::entropy::Time;
+use crate::entropy::{Entropy, Time, draw};
 use crate::lifecycle::ThisHsm;
 use crate::limits;
 use crate::outcome::Proposal;
@@ -86,6 +87,8 @@ pub struct Considered {
     pub answer: JoinAnswer,
     /// Whether it waits from now on: the one who runs this HSM is told once.
     pub first: bool,
+    /// Whether its machine showed what is not allowed.
+    pub evidence_refused: bool,
     /// What is to be proposed, where the join policy lets the module in: it asks again, and is answered then.
     pub proposal: Option<Proposal>,
 }
@@ -98,6 +101,8 @@ pub(crate) struct Pending(Mutex<BTreeMap<[u8; 32], Waiting>>);
 struct Waiting {
     request: JoinRequest,
     asked: Time,
+    /// What a quote must hold, and since when.
+    nonce: ([u8; NONCE_BYTES], Time),
 }
 
 impl Pending {
@@ -107,12 +112,35 @@ impl Pending {
     }
 
     /// Keeps one; returns whether it is new here.
-    fn keep(&self, identity: [u8; 32], request: JoinRequest, now: Time) -> bool {
+    fn keep(
+        &self,
+        identity: [u8; 32],
+        request: JoinRequest,
+        now: Time,
+        entropy: &dyn Entropy,
+    ) -> bool {
         let mut pending = self.awake(now);
         if pending.len() >= limits::JOINING_MAX && !pending.contains_key(&identity) {
             return false;
         }
-        pending.insert(identity, Waiting { request, asked: now }).is_none()
+        let known = pending.get(&identity).map(|waiting| waiting.nonce);
+        let fresh = known.filter(|(_, drawn)| now.ms_since(*drawn) <= limits::NONCE_MS);
+        let nonce = fresh.unwrap_or_else(|| (draw(entropy), now));
+        pending.insert(identity, Waiting { request, asked: now, nonce }).is_none()
+    }
+
+    /// Returns what the quote of a module must hold, if it was told and that is not long ago.
+    fn nonce(&self, identity: &[u8; 32], now: Time) -> Option<[u8; NONCE_BYTES]> {
+        let pending = self.awake(now);
+        let (nonce, drawn) = pending.get(identity)?.nonce;
+        (now.ms_since(drawn) <= limits::NONCE_MS).then_some(nonce)
+    }
+
+    /// Whether a request shows evidence for the nonce that the module was told.
+    fn expects(&self, identity: &[u8; 32], request: &JoinRequest, now: Time) -> bool {
+        let shown = request.evidence.as_ref().map(|evidence| evidence.nonce.as_slice());
+        let told = self.nonce(identity, now);
+        shown.is_some() && shown == told.as_ref().map(<[u8; NONCE_BYTES]>::as_slice)
     }
 
     fn forget(&self, identity: &[u8; 32]) {
@@ -144,7 +172,12 @@ impl Reader {
     pub fn consider(&self, request: JoinRequest, identity: &[u8; 32], now: Time) -> Considered {
         let refused = |error: Error| {
             let joining = Some(Joining::Refused(error.into()));
-            Considered { answer: JoinAnswer { joining }, first: false, proposal: None }
+            Considered {
+                answer: JoinAnswer { joining },
+                first: false,
+                evidence_refused: error == Error::EvidenceRefused,
+                proposal: None,
+            }
         };
         self.decide(request, identity, now).unwrap_or_else(refused)
     }
@@ -164,6 +197,7 @@ impl Reader {
         let considered = |joining, first, proposal| Considered {
             answer: JoinAnswer { joining: Some(joining) },
             first,
+            evidence_refused: false,
             proposal,
         };
         if let Some(hsm) = state.members.iter().find(|hsm| hsm.is(&request)) {
@@ -179,14 +213,24 @@ impl Reader {
         if self.lifecycle() != Some(Lifecycle::Active) {
             return Ok(considered(wait, false, None));
         }
-        if state.settings().join_policy == JoinPolicy::Installation {
+        let settings = state.settings();
+        let attested =
+            settings.good_machines.filter(|_| settings.join_policy == JoinPolicy::Attested);
+        let shown = attested.is_some() && pending.expects(identity, &request, now);
+        if shown || settings.join_policy == JoinPolicy::Installation {
             let admission = AddHsm { request: Some(request), ..AddHsm::default() };
             let incarnation = self.shared().secrets().incarnation();
-            super::change::check_admission(&state, &admission, incarnation)?;
+            let time = state.time.max(now);
+            super::change::check_admission(&state, &admission, incarnation, time)?;
             let admit = Change::Member(MemberChange::Admit(Box::new(admission)));
             return Ok(considered(wait, false, Some(self.proposal_unasked(admit, now))));
         }
-        let first = pending.keep(*identity, request, now);
+        let first = pending.keep(*identity, request, now, self.entropy());
+        if let Some(good) = attested {
+            let nonce = pending.nonce(identity, now).map_or_else(Vec::new, Vec::from);
+            let challenge = Challenge { nonce, registers: good.registers() };
+            return Ok(considered(Joining::Challenge(challenge), first, None));
+        }
         Ok(considered(wait, first, None))
     }
 
@@ -291,6 +335,16 @@ impl Joiner {
         request(&self.this, &self.own)
     }
 
+    /// Makes its request, and what a quote must be bound to that answers a challenge.
+    ///
+    /// # Errors
+    /// [`StartError::Cryptography`].
+    pub fn challenged(&self, challenge: &Challenge) -> Result<(JoinRequest, [u8; 32]), StartError> {
+        let request = self.request()?;
+        let bound = digest::sha256(&[&statements::attestation(&request, &challenge.nonce)]);
+        Ok((request, bound))
+    }
+
     /// Opens what a member handed over; returns the secrets, and who the members are.
     ///
     /// # Errors
@@ -337,6 +391,7 @@ pub(crate) fn request(this: &ThisHsm, own: &Own) -> Result<JoinRequest, StartErr
         zone: this.zone.clone(),
         version: this.version.clone(),
         signature: Vec::new(),
+        evidence: None,
     };
     request.signature = identity.sign_der(Hash::Sha256, &statements::join(&request))?;
     Ok(request)

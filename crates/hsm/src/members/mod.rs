@@ -201,7 +201,8 @@ pub(crate) fn list_joining(context: &Context<'_>) -> Outcome {
 /// Proposes to let a module in: the early check is a courtesy, `apply` checks the same.
 pub(crate) fn add(context: &Context<'_>, admission: AddHsm) -> Result<Outcome, Error> {
     let incarnation = context.reader.shared().secrets().incarnation();
-    change::check_admission(context.state, &admission, incarnation)?;
+    let now = context.state.time.max(context.now);
+    change::check_admission(context.state, &admission, incarnation, now)?;
     let change = Change::Member(MemberChange::Admit(Box::new(admission)));
     Ok(context.propose(Action::ManageHsms, change))
 }

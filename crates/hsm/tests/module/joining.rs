@@ -22,7 +22,7 @@ fn expect_refused(joining: Joining, error: Error) {
 fn handed_over(hsm: &Hsm, request: &JoinRequest) -> Handover {
     match ask(hsm, request) {
         Joining::Handover(handover) => handover,
-        Joining::Pending(_) => panic!("pending"),
+        Joining::Pending(_) | Joining::Challenge(_) => panic!("pending"),
         Joining::Refused(error) => panic!("{}", Error::from(error)),
     }
 }
@@ -322,7 +322,10 @@ fn development() -> Scene {
 }
 
 fn policy(policy: JoinPolicy) -> Ask {
-    Ask::ChangeSettings(ChangeSettings { join_policy: Some(policy as u32) })
+    Ask::ChangeSettings(ChangeSettings {
+        join_policy: Some(policy as u32),
+        ..ChangeSettings::default()
+    })
 }
 
 #[test]
@@ -356,7 +359,8 @@ fn only_admins_change_the_policy_and_only_in_development_is_it_open() {
     let mut scene = Scene::new();
     let open = policy(JoinPolicy::Installation);
     expect_error(scene.admin.ask(&mut scene.hsm, open.clone()), Error::SettingInvalid);
-    let unknown = Ask::ChangeSettings(ChangeSettings { join_policy: Some(77) });
+    let unknown = ChangeSettings { join_policy: Some(77), ..ChangeSettings::default() };
+    let unknown = Ask::ChangeSettings(unknown);
     expect_error(scene.admin.ask(&mut scene.hsm, unknown), Error::SettingInvalid);
     let mut scene = development();
     let mut user = scene.hsm.log_in("app", Role::CryptoUser);

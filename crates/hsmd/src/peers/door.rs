@@ -89,7 +89,13 @@ impl House for Door {
                 // The module asks again, and is answered by what the state says then.
                 cluster.propose(proposal.entry, Box::new(|_committed| ()));
             }
-            if considered.first {
+            if considered.evidence_refused {
+                tracing::warn!(
+                    address,
+                    zone,
+                    "an HSM asks to join, and its machine showed by its TPM what is not allowed"
+                );
+            } else if considered.first {
                 tracing::warn!(
                     address,
                     zone,

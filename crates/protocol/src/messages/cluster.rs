@@ -178,6 +178,39 @@ pub struct ChangeSettings {
     /// A [`JoinPolicy`] number.
     #[prost(uint32, optional, tag = "1")]
     pub join_policy: Option<u32>,
+    /// What an HSM's machine must run, for [`JoinPolicy::Attested`].
+    #[prost(message, optional, tag = "10")]
+    pub measurements: Option<Measurements>,
+}
+
+/// What machines may run, as their TPMs measure it.
+#[derive(Clone, PartialEq, Eq, Message)]
+pub struct Measurements {
+    /// The certificate of the authority that certifies attestation keys: the customer's choice, DER.
+    #[prost(bytes = "vec", tag = "1")]
+    pub authority: Vec<u8>,
+    /// Each a machine that is good, such as one with this version and one with the next.
+    #[prost(message, repeated, tag = "2")]
+    pub good: Vec<Registers>,
+}
+
+/// Registers of a TPM (PCRs of the SHA-256 bank) and what they hold.
+#[derive(Clone, PartialEq, Eq, Message)]
+pub struct Registers {
+    /// In ascending order.
+    #[prost(message, repeated, tag = "1")]
+    pub registers: Vec<Register>,
+}
+
+/// One of them.
+#[derive(Clone, PartialEq, Eq, Message)]
+pub struct Register {
+    /// Its number, 0 to 23.
+    #[prost(uint32, tag = "1")]
+    pub index: u32,
+    /// What it holds (32 bytes).
+    #[prost(bytes = "vec", tag = "2")]
+    pub value: Vec<u8>,
 }
 
 /// What an HSM must bring to be let in.
@@ -188,13 +221,17 @@ pub enum JoinPolicy {
     Approved = 1,
     /// Nothing but that it reaches an HSM: for clusters that were made for development, on one machine.
     Installation = 2,
+    /// A quote by the TPM of its machine that satisfies the measurements that the admins set.
+    Attested = 3,
 }
 
 impl JoinPolicy {
     /// Reads the number on the wire.
     #[must_use]
     pub fn from_number(number: u32) -> Option<Self> {
-        [Self::Approved, Self::Installation].into_iter().find(|&policy| policy as u32 == number)
+        [Self::Approved, Self::Installation, Self::Attested]
+            .into_iter()
+            .find(|&policy| policy as u32 == number)
     }
 
     /// Returns its name.
@@ -203,6 +240,7 @@ impl JoinPolicy {
         match self {
             Self::Approved => "approved",
             Self::Installation => "installation",
+            Self::Attested => "attested",
         }
     }
 }

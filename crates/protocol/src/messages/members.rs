@@ -29,6 +29,37 @@ pub struct JoinRequest {
     /// By its identity key, over [`crate::statements::join`].
     #[prost(bytes = "vec", tag = "8")]
     pub signature: Vec<u8>,
+    /// What the machine runs, by its TPM, where the cluster asks for it.
+    #[prost(message, optional, tag = "10")]
+    pub evidence: Option<Evidence>,
+}
+
+/// A TPM's word on what its machine runs: a quote (TPM 2.0 Library, Part 3, 18.4), bound to the module that shows it.
+#[derive(Clone, PartialEq, Eq, Message)]
+pub struct Evidence {
+    /// What the cluster drew ([`Challenge::nonce`]).
+    #[prost(bytes = "vec", tag = "1")]
+    pub nonce: Vec<u8>,
+    /// What was signed: a `TPMS_ATTEST` whose `extraData` is SHA-256 of [`crate::statements::attestation`].
+    #[prost(bytes = "vec", tag = "2")]
+    pub quoted: Vec<u8>,
+    /// By the attestation key, over `quoted`: ECDSA with SHA-256, DER.
+    #[prost(bytes = "vec", tag = "3")]
+    pub signature: Vec<u8>,
+    /// The certificate of the attestation key, PEM.
+    #[prost(string, tag = "4")]
+    pub certificate: String,
+}
+
+/// What a module is to show before it is let in.
+#[derive(Clone, PartialEq, Eq, Message)]
+pub struct Challenge {
+    /// What its quote must hold, so that it is of now (32 bytes).
+    #[prost(bytes = "vec", tag = "1")]
+    pub nonce: Vec<u8>,
+    /// The registers to quote, of the SHA-256 bank.
+    #[prost(uint32, repeated, tag = "2")]
+    pub registers: Vec<u32>,
 }
 
 /// What a member answers to [`JoinRequest`].
@@ -36,7 +67,7 @@ pub struct JoinRequest {
 #[prost(skip_debug)]
 pub struct JoinAnswer {
     /// How it stands.
-    #[prost(oneof = "Joining", tags = "1, 2, 3")]
+    #[prost(oneof = "Joining", tags = "1, 2, 3, 4")]
     pub joining: Option<Joining>,
 }
 
@@ -53,6 +84,9 @@ pub enum Joining {
     /// The cluster's secrets, sealed for it.
     #[prost(message, tag = "3")]
     Handover(Handover),
+    /// It must show what its machine runs, and ask again.
+    #[prost(message, tag = "4")]
+    Challenge(Challenge),
 }
 
 /// The cluster's secrets for one module that was let in.

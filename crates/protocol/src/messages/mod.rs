@@ -21,11 +21,13 @@ mod parameters;
 mod users;
 
 pub use cluster::{
-    Activate, ChangeSettings, Csr, HsmStatus, Initialize, JoinPolicy, Settings, Status,
+    Activate, ChangeSettings, Csr, HsmStatus, Initialize, JoinPolicy, Measurements, Register,
+    Registers, Settings, Status,
 };
 pub use hello::{ClientHello, Lifecycle, ServerHello};
 pub use members::{
-    AddHsm, Handover, JoinAnswer, JoinRequest, JoinRequests, Joining, PeerHello, RemoveHsm,
+    AddHsm, Challenge, Evidence, Handover, JoinAnswer, JoinRequest, JoinRequests, Joining,
+    PeerHello, RemoveHsm,
 };
 pub use objects::{
     AttributeAnswer, Attributes, FindObjects, Found, FoundObject, GenerateKey, GenerateKeyPair,
