@@ -1,6 +1,6 @@
 //! `casemate-exporter`: metrics of a cluster for Prometheus.
 //!
-//! A process of its own: the module's process speaks no HTTP ([`crate::metrics`] is made of what any client may ask). It asks
+//! A process of its own: the module's process speaks no HTTP ([`mod@crate::metrics`] is made of what any client may ask). It asks
 //! every HSM at each scrape, so that one exporter is enough for a cluster, and needs no log-in: no metric is secret, and none
 //! depends on what a key is.
 #![forbid(unsafe_code)]

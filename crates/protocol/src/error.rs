@@ -572,7 +572,7 @@ mod tests {
             assert_eq!(Error::from_wire(code, argument, retry), error);
             assert!(!error.to_string().is_empty());
         }
-        assert_eq!(Error::every().count(), 92);
+        assert_eq!(Error::every().count(), 93);
     }
 
     #[test]
