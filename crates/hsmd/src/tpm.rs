@@ -11,6 +11,7 @@ use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
 use casemate_protocol::messages::{Challenge, Evidence};
+use casemate_protocol::tpm::{ECDSA, Reader, SHA256};
 
 use crate::configuration::Attestation;
 
@@ -22,10 +23,6 @@ const QUOTE: [u8; 4] = 0x0158_u32.to_be_bytes();
 const EMPTY_PASSWORD: [u8; 13] = [0, 0, 0, 9, 0x40, 0, 0, 9, 0, 0, 0, 0, 0];
 /// `TPM_ALG_NULL`: the key's own scheme.
 const OWN_SCHEME: [u8; 2] = 0x0010_u16.to_be_bytes();
-/// `TPM_ALG_SHA256`.
-const SHA256: [u8; 2] = 0x000b_u16.to_be_bytes();
-/// `TPM_ALG_ECDSA`.
-const ECDSA: [u8; 2] = 0x0018_u16.to_be_bytes();
 /// Bytes of the longest answer that makes sense.
 const ANSWER_BYTES_MAX: usize = 4_096;
 const HEADER_BYTES: usize = 10;
@@ -88,7 +85,7 @@ impl Tpm {
         Ok(Self { channel, key: configured.key, certificate })
     }
 
-    /// Quotes the registers, bound to these bytes. The nonce is the caller's to put in.
+    /// Quotes the registers, bound to these bytes.
     pub(crate) fn quote(
         &mut self,
         challenge: &Challenge,
@@ -108,8 +105,8 @@ impl Tpm {
             }
         };
         let (quoted, signature) = read_answer(&answer).ok_or(TpmError::Form)?;
-        let certificate = self.certificate.clone();
-        Ok(Evidence { nonce: Vec::new(), quoted, signature, certificate })
+        let (nonce, certificate) = (challenge.nonce.clone(), self.certificate.clone());
+        Ok(Evidence { nonce, quoted, signature, certificate })
     }
 
     /// Reads one answer: a device gives all of it at once, a socket in pieces.
@@ -119,8 +116,8 @@ impl Tpm {
         loop {
             let read = self.channel.read(answer.get_mut(have..).unwrap_or_default())?;
             have = have.saturating_add(read);
-            let rest = &mut answer.get(..have).unwrap_or_default();
-            let head = (take(rest, 2), number(rest), number(rest));
+            let mut rest = Reader::new(answer.get(..have).unwrap_or_default());
+            let head = (rest.u16(), rest.u32(), rest.u32());
             let (Some(_), Some(length), Some(code)) = head else {
                 if read == 0 {
                     return Err(TpmError::Form);
@@ -154,7 +151,7 @@ fn command(key: u32, registers: &[u32], bound: [u8; 32]) -> Vec<u8> {
         &bound,
         &OWN_SCHEME,
         &[0, 0, 0, 1],
-        &SHA256,
+        &SHA256.to_be_bytes(),
         &[3, first, second, third],
     ]
     .concat();
@@ -162,29 +159,13 @@ fn command(key: u32, registers: &[u32], bound: [u8; 32]) -> Vec<u8> {
     [&SESSIONS[..], &length.to_be_bytes(), &QUOTE, &body].concat()
 }
 
-fn take<'a>(rest: &mut &'a [u8], length: usize) -> Option<&'a [u8]> {
-    let (taken, left) = rest.split_at_checked(length)?;
-    *rest = left;
-    Some(taken)
-}
-
-fn number(rest: &mut &[u8]) -> Option<u32> {
-    take(rest, 4)?.try_into().ok().map(u32::from_be_bytes)
-}
-
-/// Bytes behind their length, a `TPM2B`.
-fn sized<'a>(rest: &mut &'a [u8]) -> Option<&'a [u8]> {
-    let length = take(rest, 2)?.try_into().ok().map(u16::from_be_bytes)?;
-    take(rest, usize::from(length))
-}
-
 /// Returns what was signed, and the signature as DER.
 fn read_answer(answer: &[u8]) -> Option<(Vec<u8>, Vec<u8>)> {
-    let rest = &mut answer.get(HEADER_BYTES..)?;
-    let _length = number(rest)?;
-    let quoted = sized(rest)?.to_vec();
-    (take(rest, 2)? == ECDSA && take(rest, 2)? == SHA256).then_some(())?;
-    let (r, s) = (sized(rest)?, sized(rest)?);
+    let rest = &mut Reader::new(answer.get(HEADER_BYTES..)?);
+    let _length = rest.u32()?;
+    let quoted = rest.sized()?.to_vec();
+    (rest.u16()? == ECDSA && rest.u16()? == SHA256).then_some(())?;
+    let (r, s) = (rest.sized()?, rest.sized()?);
     let signature = casemate_crypto::ec::der_signature(r, s)?;
     Some((quoted, signature))
 }
@@ -213,7 +194,8 @@ mod tests {
 
     #[test]
     fn an_answer_that_is_cut_or_of_another_algorithm_is_none() {
-        let signature = [&ECDSA[..], &SHA256, &[0, 2, 0x80, 1, 0, 1, 5]].concat();
+        let signature =
+            [&ECDSA.to_be_bytes()[..], &SHA256.to_be_bytes(), &[0, 2, 0x80, 1, 0, 1, 5]].concat();
         let whole = answer(&signature);
         let (quoted, der) = read_answer(&whole).unwrap();
         assert_eq!(quoted, [1, 2, 3]);

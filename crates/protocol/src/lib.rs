@@ -26,6 +26,7 @@ pub mod messages;
 pub mod objects;
 pub mod statements;
 pub mod template;
+pub mod tpm;
 
 pub use attributes::AttributeType;
 pub use error::{Error, ErrorCode, Retry};

@@ -1,11 +1,7 @@
 //! What a TPM signs when it is asked for a quote: `TPMS_ATTEST` (TPM 2.0 Library, Part 2, 10.12).
 
-/// `TPM_GENERATED_VALUE`: a TPM's key for attestations signs nothing from outside that begins so.
-const GENERATED: u32 = 0xff54_4347;
-/// `TPM_ST_ATTEST_QUOTE`.
-const QUOTE: u16 = 0x8018;
-/// `TPM_ALG_SHA256`.
-const SHA256: u16 = 0x000b;
+use casemate_protocol::tpm::{ATTEST_QUOTE, GENERATED, Reader, SHA256};
+
 /// Bytes of clock, counters and firmware version between `extraData` and what was quoted.
 const CLOCK_AND_FIRMWARE_BYTES: usize = 17 + 8;
 
@@ -17,23 +13,6 @@ pub(super) struct Quote {
     pub(super) registers: Vec<u8>,
     /// SHA-256 over what they hold, in order.
     pub(super) registers_sha256: [u8; 32],
-}
-
-/// Takes so many bytes off the front.
-fn take<'a>(rest: &mut &'a [u8], length: usize) -> Option<&'a [u8]> {
-    let (taken, left) = rest.split_at_checked(length)?;
-    *rest = left;
-    Some(taken)
-}
-
-fn number(rest: &mut &[u8], bytes: usize) -> Option<u32> {
-    take(rest, bytes).map(|taken| taken.iter().fold(0, |sum, byte| sum << 8 | u32::from(*byte)))
-}
-
-/// Bytes behind their length, a `TPM2B`.
-fn sized<'a>(rest: &mut &'a [u8]) -> Option<&'a [u8]> {
-    let length = usize::try_from(number(rest, 2)?).ok()?;
-    take(rest, length)
 }
 
 /// The numbers of the bits that are set: bit 0 of byte 0 is register 0.
@@ -48,16 +27,16 @@ fn bits(bytes: &[u8]) -> Vec<u8> {
 impl Quote {
     /// Reads one; none if it is anything else, or of another bank of registers.
     pub(super) fn read(quoted: &[u8]) -> Option<Self> {
-        let rest = &mut &*quoted;
-        (number(rest, 4)? == GENERATED && number(rest, 2)? == u32::from(QUOTE)).then_some(())?;
-        let _signer = sized(rest)?;
-        let bound_to = sized(rest)?.try_into().ok()?;
-        take(rest, CLOCK_AND_FIRMWARE_BYTES)?;
+        let rest = &mut Reader::new(quoted);
+        (rest.u32()? == GENERATED && rest.u16()? == ATTEST_QUOTE).then_some(())?;
+        let _signer = rest.sized()?;
+        let bound_to = rest.sized()?.try_into().ok()?;
+        rest.take(CLOCK_AND_FIRMWARE_BYTES)?;
         // One bank, so that the digest is over nothing else.
-        (number(rest, 4)? == 1 && number(rest, 2)? == u32::from(SHA256)).then_some(())?;
-        let length = usize::try_from(number(rest, 1)?).ok()?;
-        let registers = bits(take(rest, length)?);
-        let registers_sha256 = sized(rest)?.try_into().ok()?;
+        (rest.u32()? == 1 && rest.u16()? == SHA256).then_some(())?;
+        let length = usize::from(rest.u8()?);
+        let registers = bits(rest.take(length)?);
+        let registers_sha256 = rest.sized()?.try_into().ok()?;
         rest.is_empty().then_some(Self { bound_to, registers, registers_sha256 })
     }
 }
@@ -69,7 +48,7 @@ mod tests {
     /// A quote of registers 0, 7 and 16.
     fn quoted() -> Vec<u8> {
         let mut out = GENERATED.to_be_bytes().to_vec();
-        out.extend(QUOTE.to_be_bytes());
+        out.extend(ATTEST_QUOTE.to_be_bytes());
         out.extend([0, 2, 9, 9]);
         out.extend([0, 32]);
         out.extend([1; 32]);
