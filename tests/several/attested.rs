@@ -143,7 +143,7 @@ impl Machine {
         let text = format!(
             "data_directory = \"{directory}/data\"\nlisten = \"127.{network}.{zone}.1:2223\"\n\
              peer_listen = \"127.{network}.{zone}.1:2224\"\nzone = \"{zone}\"\n\
-             [join]\naddresses = [\"127.{network}.1.1:2224\"]\n\
+             [join]\naddresses = [\"127.{network}.1.1:2224\", \"127.{network}.2.1:2224\"]\n\
              [attestation]\ntpm = \"{directory}/tpm.sock\"\nkey = {KEY}\ncertificate = \"{directory}/ak.crt\"\n"
         );
         fs::write(self.directory.join("hsmd.toml"), text).unwrap();

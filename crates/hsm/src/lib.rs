@@ -66,7 +66,7 @@ pub use lifecycle::certificates::{TlsIdentity, identity_certificate};
 pub use lifecycle::{Settings, ThisHsm, create, start};
 pub use log_in::LogIn;
 pub use members::MemberAddress;
-pub use members::join::{Considered, Joiner};
+pub use members::join::{Considered, Joiner, Notice};
 pub use outcome::{Answered, CallerChange, Finish, Job, Outcome, Proposal, Wait};
 pub use reader::{Call, Caller, Reader};
 pub use secrets::Secrets;

@@ -22,9 +22,19 @@ const REGISTERS: u32 = 24;
 const GOOD_MAX: usize = 16;
 /// Bytes of what a TPM signs: far more than any does.
 const QUOTED_BYTES_MAX: usize = 2_048;
+/// Bytes of an ECDSA signature, DER, over a curve of at most 521 bits.
+const SIGNATURE_BYTES_MAX: usize = 144;
 const CERTIFICATE_BYTES_MAX: usize = 8_192;
 /// Bytes of a nonce.
 pub(crate) const NONCE_BYTES: usize = 32;
+
+/// Whether evidence is as long as any TPM's may be: it is kept, and replicated.
+pub(crate) fn is_bounded(evidence: &Evidence) -> bool {
+    evidence.nonce.len() == NONCE_BYTES
+        && evidence.quoted.len() <= QUOTED_BYTES_MAX
+        && evidence.signature.len() <= SIGNATURE_BYTES_MAX
+        && evidence.certificate.len() <= CERTIFICATE_BYTES_MAX
+}
 
 /// Which machines are good.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -80,14 +90,7 @@ impl GoodMachines {
     /// [`Error::EvidenceRefused`].
     pub(crate) fn check(&self, request: &JoinRequest, now: Time) -> Result<(), Error> {
         let evidence = request.evidence.as_ref().ok_or(Error::EvidenceRefused)?;
-        let bounded = evidence.nonce.len() == NONCE_BYTES
-            && evidence.quoted.len() <= QUOTED_BYTES_MAX
-            && evidence.certificate.len() <= CERTIFICATE_BYTES_MAX;
-        if bounded && self.is_shown_by(evidence, request, now) {
-            Ok(())
-        } else {
-            Err(Error::EvidenceRefused)
-        }
+        if self.is_shown_by(evidence, request, now) { Ok(()) } else { Err(Error::EvidenceRefused) }
     }
 
     fn is_shown_by(&self, evidence: &Evidence, request: &JoinRequest, now: Time) -> bool {

@@ -14,7 +14,7 @@ use prost::Message as _;
 
 use super::{MemberAddress, MemberChange};
 use crate::StartError;
-use crate::attestation::NONCE_BYTES;
+use crate::attestation::{self, NONCE_BYTES};
 use crate::command::Change;
 use crate::entropy::{Entropy, Time, draw};
 use crate::lifecycle::ThisHsm;
@@ -55,6 +55,7 @@ pub(crate) fn check_request(request: &JoinRequest) -> Result<(), Error> {
         && is_address(&request.address)
         && is_address(&request.peer_address)
         && is_identity_key(&request.identity)
+        && request.evidence.as_ref().is_none_or(attestation::is_bounded)
         // What nothing can be sealed by is none.
         && hybrid::seal(&request.receiving_key, &[], &[]).is_ok();
     if !sense {
@@ -85,12 +86,19 @@ pub(crate) fn read_request(bytes: &[u8]) -> Result<JoinRequest, CanonicalError> 
 pub struct Considered {
     /// What the module is told.
     pub answer: JoinAnswer,
-    /// Whether it waits from now on: the one who runs this HSM is told once.
-    pub first: bool,
-    /// Whether its machine showed what is not allowed.
-    pub evidence_refused: bool,
+    /// What the one who runs this HSM is told, once for each module.
+    pub notice: Option<Notice>,
     /// What is to be proposed, where the join policy lets the module in: it asks again, and is answered then.
     pub proposal: Option<Proposal>,
+}
+
+/// What is told of a module that is no member yet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Notice {
+    /// It waits from now on.
+    Waits,
+    /// Its machine showed what is not allowed.
+    EvidenceRefused,
 }
 
 /// Modules that asked, in the memory of one HSM; bounded, for whoever reaches the port may ask. Each stands under the identity that it
@@ -103,6 +111,16 @@ struct Waiting {
     asked: Time,
     /// What a quote must hold, and since when.
     nonce: ([u8; NONCE_BYTES], Time),
+    /// Whether its machine showed what is not allowed.
+    refused: bool,
+}
+
+impl Waiting {
+    /// Returns what its quote must hold, unless it was told long ago.
+    fn fresh_nonce(&self, now: Time) -> Option<[u8; NONCE_BYTES]> {
+        let (nonce, drawn) = self.nonce;
+        (now.ms_since(drawn) <= limits::NONCE_MS).then_some(nonce)
+    }
 }
 
 impl Pending {
@@ -111,35 +129,40 @@ impl Pending {
         self.awake(now).values().map(|waiting| waiting.request.clone()).collect()
     }
 
-    /// Keeps one; returns whether it is new here.
+    /// Keeps one, if there is room; returns whether it is new here, and what its quote must hold from now on.
     fn keep(
         &self,
         identity: [u8; 32],
         request: JoinRequest,
         now: Time,
         entropy: &dyn Entropy,
-    ) -> bool {
+    ) -> Option<(bool, [u8; NONCE_BYTES])> {
         let mut pending = self.awake(now);
-        if pending.len() >= limits::JOINING_MAX && !pending.contains_key(&identity) {
-            return false;
+        let known = pending.get(&identity);
+        if known.is_none() && pending.len() >= limits::JOINING_MAX {
+            return None;
         }
-        let known = pending.get(&identity).map(|waiting| waiting.nonce);
-        let fresh = known.filter(|(_, drawn)| now.ms_since(*drawn) <= limits::NONCE_MS);
-        let nonce = fresh.unwrap_or_else(|| (draw(entropy), now));
-        pending.insert(identity, Waiting { request, asked: now, nonce }).is_none()
+        let first = known.is_none();
+        let drawn = known.and_then(|waiting| waiting.fresh_nonce(now).map(|_| waiting.nonce));
+        let nonce = drawn.unwrap_or_else(|| (draw(entropy), now));
+        let refused = known.is_some_and(|waiting| waiting.refused);
+        // What it showed was for the nonce before.
+        let request = JoinRequest { evidence: None, ..request };
+        pending.insert(identity, Waiting { request, asked: now, nonce, refused });
+        Some((first, nonce.0))
     }
 
-    /// Returns what the quote of a module must hold, if it was told and that is not long ago.
-    fn nonce(&self, identity: &[u8; 32], now: Time) -> Option<[u8; NONCE_BYTES]> {
-        let pending = self.awake(now);
-        let (nonce, drawn) = pending.get(identity)?.nonce;
-        (now.ms_since(drawn) <= limits::NONCE_MS).then_some(nonce)
+    /// Notes that a machine showed what is not allowed; returns whether it is the first time.
+    fn refuse(&self, identity: &[u8; 32]) -> bool {
+        let mut pending = self.lock();
+        pending.get_mut(identity).is_some_and(|it| !std::mem::replace(&mut it.refused, true))
     }
 
     /// Whether a request shows evidence for the nonce that the module was told.
     fn expects(&self, identity: &[u8; 32], request: &JoinRequest, now: Time) -> bool {
+        let pending = self.awake(now);
+        let told = pending.get(identity).and_then(|waiting| waiting.fresh_nonce(now));
         let shown = request.evidence.as_ref().map(|evidence| evidence.nonce.as_slice());
-        let told = self.nonce(identity, now);
         shown.is_some() && shown == told.as_ref().map(<[u8; NONCE_BYTES]>::as_slice)
     }
 
@@ -170,16 +193,14 @@ impl Reader {
     /// it showed on the connection.
     #[must_use]
     pub fn consider(&self, request: JoinRequest, identity: &[u8; 32], now: Time) -> Considered {
-        let refused = |error: Error| {
-            let joining = Some(Joining::Refused(error.into()));
+        self.decide(request, identity, now).unwrap_or_else(|error| {
+            let showed = error == Error::EvidenceRefused && self.shared().joining.refuse(identity);
             Considered {
-                answer: JoinAnswer { joining },
-                first: false,
-                evidence_refused: error == Error::EvidenceRefused,
+                answer: JoinAnswer { joining: Some(Joining::Refused(error.into())) },
+                notice: showed.then_some(Notice::EvidenceRefused),
                 proposal: None,
             }
-        };
-        self.decide(request, identity, now).unwrap_or_else(refused)
+        })
     }
 
     fn decide(
@@ -194,10 +215,9 @@ impl Reader {
         }
         let state = self.state();
         let pending = &self.shared().joining;
-        let considered = |joining, first, proposal| Considered {
+        let considered = |joining, first: bool, proposal| Considered {
             answer: JoinAnswer { joining: Some(joining) },
-            first,
-            evidence_refused: false,
+            notice: first.then_some(Notice::Waits),
             proposal,
         };
         if let Some(hsm) = state.members.iter().find(|hsm| hsm.is(&request)) {
@@ -225,13 +245,16 @@ impl Reader {
             let admit = Change::Member(MemberChange::Admit(Box::new(admission)));
             return Ok(considered(wait, false, Some(self.proposal_unasked(admit, now))));
         }
-        let first = pending.keep(*identity, request, now, self.entropy());
-        if let Some(good) = attested {
-            let nonce = pending.nonce(identity, now).map_or_else(Vec::new, Vec::from);
-            let challenge = Challenge { nonce, registers: good.registers() };
-            return Ok(considered(Joining::Challenge(challenge), first, None));
-        }
-        Ok(considered(wait, first, None))
+        let kept = pending.keep(*identity, request, now, self.entropy());
+        let first = kept.is_some_and(|(first, _)| first);
+        let joining = match (attested, kept) {
+            (Some(good), Some((_, nonce))) => {
+                let registers = good.registers();
+                Joining::Challenge(Challenge { nonce: nonce.to_vec(), registers })
+            }
+            _ => wait,
+        };
+        Ok(considered(joining, first, None))
     }
 
     /// Proposes to say anew what the cluster has of this HSM, if its address, zone or version is another by now. To be asked for after

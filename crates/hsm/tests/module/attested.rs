@@ -1,9 +1,9 @@
 //! Modules that are let in by what their machine's TPM says: the TPM here is this file, so that it can lie in every way.
 
 use casemate_crypto::{Hash, digest, ec};
-use casemate_hsm::{Joiner, limits};
+use casemate_hsm::{Joiner, Notice, limits};
 use casemate_protocol::messages::{
-    Answer, Ask, Challenge, ChangeSettings, Evidence, JoinPolicy, JoinRequest, Joining,
+    Answer, Ask, Challenge, ChangeSettings, Empty, Evidence, JoinPolicy, JoinRequest, Joining,
     Measurements, Register, Registers,
 };
 use casemate_protocol::{Error, Role, statements};
@@ -243,6 +243,66 @@ fn the_quote_of_another_module_lets_nobody_in() {
     let evidence = evidence.map(|evidence| Evidence { nonce: own, ..evidence });
     let thief = JoinRequest { evidence, ..scene.request() };
     assert_eq!(scene.ask(thief), Some(Error::EvidenceRefused));
+}
+
+/// Whoever reaches the port may try as often as he likes: the one who runs the HSM is told once.
+#[test]
+fn a_machine_that_is_refused_again_and_again_is_told_of_once() {
+    let mut scene = Scene::new();
+    let mut changed = Machine::new(&scene.authority);
+    changed.registers[1] = [9; 32];
+    let mut notices = Vec::new();
+    for _ in 0..3 {
+        let (request, nonce) = (scene.request(), scene.challenge().nonce);
+        let evidence = Some(changed.evidence(&changed.quoted(&request, &nonce), &nonce));
+        let considered = scene.hsm.consider(&JoinRequest { evidence, ..request });
+        assert!(considered.proposal.is_none());
+        notices.push(considered.notice);
+        scene.hsm.now = scene.hsm.now.after_ms(limits::JOINING_MS / 2);
+    }
+    assert_eq!(notices, [Some(Notice::EvidenceRefused), None, None]);
+}
+
+/// What is kept and replicated of strangers is bounded, whatever the policy.
+#[test]
+fn evidence_longer_than_any_tpms_is_refused_unread() {
+    let mut hsm = Hsm::active();
+    let mut admin = hsm.log_in("admin", Role::Admin);
+    let request = hsm.newcomer(2).request().unwrap();
+    let evidence = Evidence { nonce: vec![1; 32], ..Evidence::default() };
+    let huge = [
+        Evidence { nonce: vec![1; 33], ..Evidence::default() },
+        Evidence { quoted: vec![1; 2_049], ..evidence.clone() },
+        Evidence { signature: vec![1; 145], ..evidence.clone() },
+        Evidence { certificate: "1".repeat(8_193), ..evidence.clone() },
+    ];
+    for evidence in huge {
+        let request = JoinRequest { evidence: Some(evidence), ..request.clone() };
+        let Some(Joining::Refused(error)) = hsm.consider(&request).answer.joining else { panic!() };
+        assert_eq!(Error::from(error), Error::JoinInvalid);
+        let admission = hsm.admission(&request, 60);
+        expect_error(admin.ask(&mut hsm, Ask::AddHsm(admission)), Error::JoinInvalid);
+    }
+    // The control; and what is shown to an admin is without it.
+    let request = JoinRequest { evidence: Some(evidence), ..request };
+    assert_eq!(hsm.consider(&request).notice, Some(Notice::Waits));
+    let Answer::JoinRequests(list) = admin.ask(&mut hsm, Ask::ListJoining(Empty {})) else {
+        panic!()
+    };
+    assert_eq!(list.requests, [JoinRequest { evidence: None, ..request }]);
+}
+
+/// A full list of those who wait has no room for a nonce: the module waits, too.
+#[test]
+fn whoever_finds_no_room_is_not_challenged() {
+    let scene = Scene::new();
+    for number in 0..limits::JOINING_MAX {
+        let number = 3 + u8::try_from(number).unwrap();
+        let request = scene.hsm.newcomer(number).request().unwrap();
+        assert!(matches!(scene.hsm.consider(&request).answer.joining, Some(Joining::Challenge(_))));
+    }
+    let considered = scene.hsm.consider(&scene.request());
+    assert!(matches!(considered.answer.joining, Some(Joining::Pending(_))));
 }
 
 /// An admin's word alone is not enough where machines are to show what they run.

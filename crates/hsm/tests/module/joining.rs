@@ -1,6 +1,6 @@
 //! A module that joins: who is let in by whose word, and what is refused.
 
-use casemate_hsm::{Joiner, Settings, ThisHsm, limits};
+use casemate_hsm::{Joiner, Notice, Settings, ThisHsm, limits};
 use casemate_protocol::identity::HsmId;
 use casemate_protocol::messages::{
     AddHsm, Answer, Ask, ChangeSettings, Empty, Handover, JoinPolicy, JoinRequest, Joining,
@@ -12,6 +12,11 @@ use crate::one_hsm::{Connection, Hsm, describe, expect_done, expect_error};
 
 fn ask(hsm: &Hsm, request: &JoinRequest) -> Joining {
     hsm.consider(request).answer.joining.unwrap()
+}
+
+/// Asks, and returns whether it was new here.
+fn waits(hsm: &Hsm, request: &JoinRequest) -> bool {
+    hsm.consider(request).notice == Some(Notice::Waits)
 }
 
 fn expect_refused(joining: Joining, error: Error) {
@@ -61,8 +66,8 @@ fn a_module_that_was_let_in_holds_the_same_state() {
     let mut scene = Scene::new();
     let joiner = scene.hsm.newcomer(2);
     let request = joiner.request().unwrap();
-    assert!(scene.hsm.consider(&request).first);
-    assert!(!scene.hsm.consider(&request).first);
+    assert!(waits(&scene.hsm, &request));
+    assert!(!waits(&scene.hsm, &request));
     assert_eq!(scene.listed(), std::slice::from_ref(&request));
     let admission = scene.hsm.admission(&request, 60);
     expect_done(scene.add(admission));
@@ -245,7 +250,7 @@ fn who_waits_is_bounded_and_forgotten() {
     });
     let requests: Vec<_> = requests.collect();
     for (number, request) in requests.iter().enumerate() {
-        let first = scene.hsm.consider(request).first;
+        let first = waits(&scene.hsm, request);
         assert_eq!(first, number < limits::JOINING_MAX, "{number}");
     }
     // Who asks no more makes room.
@@ -253,7 +258,7 @@ fn who_waits_is_bounded_and_forgotten() {
     assert_eq!(scene.listed().len(), limits::JOINING_MAX);
     scene.hsm.now = scene.hsm.now.after_ms(1);
     assert!(scene.listed().is_empty());
-    assert!(scene.hsm.consider(&requests[limits::JOINING_MAX]).first);
+    assert!(waits(&scene.hsm, &requests[limits::JOINING_MAX]));
 }
 
 /// Anybody may claim an id, but waits under the key that he proved.
@@ -262,8 +267,8 @@ fn nobody_takes_the_place_of_another_who_waits() {
     let mut scene = Scene::new();
     let right = scene.hsm.newcomer(2).request().unwrap();
     let impostor = scene.hsm.newcomer(2).request().unwrap();
-    assert!(scene.hsm.consider(&right).first);
-    assert!(scene.hsm.consider(&impostor).first);
+    assert!(waits(&scene.hsm, &right));
+    assert!(waits(&scene.hsm, &impostor));
     let listed = scene.listed();
     assert!(listed.len() == 2 && listed.contains(&right) && listed.contains(&impostor));
 }
@@ -275,13 +280,13 @@ fn before_activation_nobody_waits() {
     for () in [(), ()] {
         let considered = hsm.consider(&request);
         assert!(matches!(considered.answer.joining, Some(Joining::Pending(_))));
-        assert!(!considered.first && considered.proposal.is_none());
+        assert!(considered.notice.is_none() && considered.proposal.is_none());
         if hsm.reader.lifecycle() == Some(Lifecycle::Uninitialized) {
             hsm.initialize();
         }
     }
     hsm.activate();
-    assert!(hsm.consider(&request).first);
+    assert!(waits(&hsm, &request));
 }
 
 /// A retry, perhaps at another HSM, gets the first answer.
@@ -351,7 +356,7 @@ fn by_the_installations_policy_whoever_asks_is_let_in() {
     assert!(matches!(changed, Answer::Settings(_)));
     let next = scene.hsm.newcomer(3).request().unwrap();
     let considered = scene.hsm.consider(&next);
-    assert!(considered.first && considered.proposal.is_none());
+    assert!(considered.notice == Some(Notice::Waits) && considered.proposal.is_none());
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use casemate_cluster::{Cluster, Member, Transport, TransportError};
-use casemate_hsm::{MemberAddress, Reader};
+use casemate_hsm::{MemberAddress, Notice, Reader};
 use casemate_protocol::messages::{JoinRequest, PeerHello};
 use prost::Message as _;
 
@@ -89,18 +89,18 @@ impl House for Door {
                 // The module asks again, and is answered by what the state says then.
                 cluster.propose(proposal.entry, Box::new(|_committed| ()));
             }
-            if considered.evidence_refused {
-                tracing::warn!(
-                    address,
-                    zone,
-                    "an HSM asks to join, and its machine showed by its TPM what is not allowed"
-                );
-            } else if considered.first {
-                tracing::warn!(
+            match considered.notice {
+                Some(Notice::Waits) => tracing::warn!(
                     address,
                     zone,
                     "an HSM asks to join: an admin lets it in by `casemate cluster add-hsm`"
-                );
+                ),
+                Some(Notice::EvidenceRefused) => tracing::warn!(
+                    address,
+                    zone,
+                    "an HSM asks to join, and its machine showed by its TPM what is not allowed"
+                ),
+                None => {}
             }
             considered.answer.encode_to_vec()
         })

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use casemate_hsm::{Joiner, MemberAddress, Secrets};
 use casemate_protocol::Error;
-use casemate_protocol::messages::{Challenge, Evidence, JoinAnswer, JoinRequest, Joining};
+use casemate_protocol::messages::{Challenge, JoinAnswer, JoinRequest, Joining};
 use prost::Message as _;
 
 use super::link::ask_to_join;
@@ -25,19 +25,6 @@ pub(crate) enum JoinError {
     Tpm(#[from] TpmError),
 }
 
-/// Makes the request that shows what this machine runs, if it has a TPM.
-fn attest(
-    joiner: &Joiner,
-    tpm: Option<&mut Tpm>,
-    challenge: &Challenge,
-) -> Result<Option<JoinRequest>, JoinError> {
-    let Some(tpm) = tpm else { return Ok(None) };
-    let (request, bound) = joiner.challenged(challenge)?;
-    let evidence = tpm.quote(challenge, bound)?;
-    let nonce = challenge.nonce.clone();
-    Ok(Some(JoinRequest { evidence: Some(Evidence { nonce, ..evidence }), ..request }))
-}
-
 const PAUSE: Duration = Duration::from_millis(200);
 /// Looks between two lines of the log.
 const LOOKS_PER_LINE: usize = 150;
@@ -50,43 +37,49 @@ pub(crate) fn join(
     mut tpm: Option<Tpm>,
 ) -> Result<(Secrets, Vec<MemberAddress>), JoinError> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let mut cause = String::new();
-    // What to show when it asks next, if the cluster wants to see something.
-    let mut shown = None;
+    let ask = |address: &SocketAddr, request: &JoinRequest| {
+        let (address, request) = (address.to_string(), request.encode_to_vec());
+        let asked = runtime.block_on(ask_to_join(tls, &address, request));
+        let (_, answer) = asked.map_err(|error| error.to_string())?;
+        let answer = JoinAnswer::decode(answer.as_slice()).ok().and_then(|answer| answer.joining);
+        answer.ok_or_else(|| "the answer makes no sense".to_owned())
+    };
     for (looks, address) in addresses.iter().cycle().enumerate() {
-        let request = shown.take().map_or_else(|| joiner.request(), Ok)?.encode_to_vec();
-        let asked = runtime.block_on(ask_to_join(tls, &address.to_string(), request));
-        let answer = asked.map(|(_, answer)| JoinAnswer::decode(answer.as_slice()));
-        match answer {
-            Ok(Ok(JoinAnswer { joining: Some(Joining::Handover(handover)) })) => {
-                match joiner.take(&handover) {
-                    Ok(joined) => return Ok(joined),
-                    Err(error) => cause = error.to_string(),
-                }
-            }
-            Ok(Ok(JoinAnswer { joining: Some(Joining::Refused(error)) })) => {
-                return Err(JoinError::Refused(error.into()));
-            }
-            Ok(Ok(JoinAnswer { joining: Some(Joining::Pending(_)) })) => {
-                "an admin must let it in: `casemate cluster add-hsm`".clone_into(&mut cause);
-            }
-            Ok(Ok(JoinAnswer { joining: Some(Joining::Challenge(challenge)) })) => {
-                shown = attest(joiner, tpm.as_mut(), &challenge)?;
-                "the cluster wants a quote of this machine's TPM: `[attestation]` in the configuration"
-                    .clone_into(&mut cause);
-                if shown.is_some() {
-                    continue;
-                }
-            }
-            Ok(Ok(JoinAnswer { joining: None }) | Err(_)) => {
-                "the answer makes no sense".clone_into(&mut cause);
-            }
-            Err(error) => cause = error.to_string(),
+        let mut answer = ask(address, &joiner.request()?);
+        let mut waits_for = "an admin must let it in: `casemate cluster add-hsm`";
+        if let (Ok(Joining::Challenge(challenge)), Some(tpm)) = (&answer, &mut tpm) {
+            // The HSM that drew the nonce is the one that knows it.
+            answer = ask(address, &attested(joiner, tpm, challenge)?);
+            waits_for = "it showed what its machine runs";
         }
+        let cause = match answer {
+            Ok(Joining::Handover(handover)) => match joiner.take(&handover) {
+                Ok(joined) => return Ok(joined),
+                Err(error) => error.to_string(),
+            },
+            Ok(Joining::Refused(error)) => return Err(JoinError::Refused(error.into())),
+            Ok(Joining::Pending(_)) => waits_for.to_owned(),
+            Ok(Joining::Challenge(_)) => {
+                "the cluster wants a quote of this machine's TPM: `[attestation]` in the configuration"
+                    .to_owned()
+            }
+            Err(cause) => cause,
+        };
         if looks % LOOKS_PER_LINE == 0 {
             tracing::info!(hsm = %joiner.id(), %address, cause, "waiting to join");
         }
         std::thread::sleep(PAUSE);
     }
     Err(JoinError::Io(std::io::ErrorKind::AddrNotAvailable.into()))
+}
+
+/// Makes the request that shows what this machine runs.
+fn attested(
+    joiner: &Joiner,
+    tpm: &mut Tpm,
+    challenge: &Challenge,
+) -> Result<JoinRequest, JoinError> {
+    let (request, bound) = joiner.challenged(challenge)?;
+    let evidence = Some(tpm.quote(challenge, bound)?);
+    Ok(JoinRequest { evidence, ..request })
 }
