@@ -8,7 +8,9 @@
 mod cluster;
 mod network;
 mod programs;
+mod waiting;
 
 pub use cluster::{ADMIN_PASSWORD, Cluster, TestError, USER_PASSWORD, is_application};
 pub use network::Network;
 pub use programs::{Build, program};
+pub use waiting::until;

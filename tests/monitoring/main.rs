@@ -7,25 +7,11 @@ mod process;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::{Duration, Instant};
 
-use casemate_tests::{Build, Cluster};
+use casemate_tests::{Build, Cluster, program, until};
 use serde_json::Value;
 
 use process::{Process, exporter, get, prometheus};
-
-const PATIENCE: Duration = Duration::from_secs(60);
-
-fn until<T>(what: &str, mut found: impl FnMut() -> Option<T>) -> T {
-    let start = Instant::now();
-    loop {
-        if let Some(found) = found() {
-            return found;
-        }
-        assert!(start.elapsed() < PATIENCE, "{what}");
-        std::thread::sleep(Duration::from_millis(50));
-    }
-}
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
@@ -146,13 +132,13 @@ fn prometheus_sees_how_each_hsm_is() {
 
 #[test]
 fn an_exporter_without_a_cluster_or_an_address_says_so() {
-    let program = casemate_tests::program(Build::Plain, "casemate-exporter");
-    let absent = Command::new(&program).env("CASEMATE_CONFIG", "/nowhere.toml").output().unwrap();
+    let exporter = program(Build::Plain, "casemate-exporter");
+    let absent = Command::new(&exporter).env("CASEMATE_CONFIG", "/nowhere.toml").output().unwrap();
     assert_eq!(absent.status.code(), Some(2));
     let said = String::from_utf8_lossy(&absent.stderr);
     assert!(said.contains("/nowhere.toml"), "{said}");
     let cluster = Cluster::start(Build::Plain).unwrap();
-    let taken = Command::new(&program)
+    let taken = Command::new(&exporter)
         .args(["--listen", &cluster.address()])
         .env("CASEMATE_CONFIG", cluster.config_path())
         .output()

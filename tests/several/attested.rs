@@ -5,9 +5,9 @@ use std::os::unix::fs::FileTypeExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
-use casemate_tests::{ADMIN_PASSWORD, Build, Cluster, program};
+use casemate_tests::{ADMIN_PASSWORD, Build, Cluster, program, until};
 
-use crate::{expect_equal, make, status, until};
+use crate::{expect_equal, make, status};
 
 /// Runs a program that must succeed.
 fn run(directory: &Path, program: &str, arguments: &[&str]) {

@@ -7,7 +7,7 @@ mod load;
 mod status;
 mod upgrade;
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use casemate_client::{Client, Config};
 use casemate_protocol::messages::{
@@ -15,22 +15,9 @@ use casemate_protocol::messages::{
     Operation, Status,
 };
 use casemate_protocol::{Attribute, AttributeType, Mechanism, Role, Template};
-use casemate_tests::{ADMIN_PASSWORD, Build, Cluster, USER_PASSWORD};
+use casemate_tests::{ADMIN_PASSWORD, Build, Cluster, USER_PASSWORD, until};
 
 use load::Load;
-
-const PATIENCE: Duration = Duration::from_secs(30);
-
-fn until<T>(what: &str, mut found: impl FnMut() -> Option<T>) -> T {
-    let start = Instant::now();
-    loop {
-        if let Some(found) = found() {
-            return found;
-        }
-        assert!(start.elapsed() < PATIENCE, "{what}");
-        std::thread::sleep(Duration::from_millis(20));
-    }
-}
 
 /// A client that asks one HSM alone.
 fn only(cluster: &Cluster, number: u8) -> Client {

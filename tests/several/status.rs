@@ -3,10 +3,10 @@
 use std::io::{BufRead as _, BufReader};
 use std::process::{Command, Stdio};
 
-use casemate_tests::{Build, Cluster, program};
+use casemate_tests::{Build, Cluster, program, until};
 use serde_json::Value;
 
-use crate::{leader, make, until};
+use crate::{leader, make};
 
 fn told(cluster: &Cluster) -> Value {
     let text = cluster.casemate(&["--json", "cluster", "status"]).unwrap();
