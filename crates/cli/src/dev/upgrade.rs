@@ -51,9 +51,9 @@ pub(super) fn run(
 fn restart(hsm: &Hsm, daemon: Option<&Path>, config: &Config) -> Result<(), CliError> {
     let before = hsm.chosen_daemon();
     hsm.choose_daemon(daemon)?;
-    hsm.stop()?;
-    let started = hsm.start().and_then(|()| wait_until_ready(hsm, config));
-    let Err(error) = started else { return Ok(()) };
+    let restarted = hsm.stop().and_then(|()| hsm.start());
+    let restarted = restarted.and_then(|()| wait_until_ready(hsm, config));
+    let Err(error) = restarted else { return Ok(()) };
     hsm.choose_daemon(before.as_deref())?;
     hsm.stop()?;
     hsm.start()?;
