@@ -1,6 +1,5 @@
 //! `casemate cluster …`: its life and health.
 
-use std::fmt::Write as _;
 use std::path::Path;
 
 use casemate_client::{Client, ClientError, Config};
@@ -15,6 +14,7 @@ use x509_parser::prelude::FromDer as _;
 use crate::arguments::{Activate, Cluster, Initialize};
 use crate::credentials::new_password;
 use crate::error::{CliError, read, write};
+use crate::hex;
 use crate::join_policy;
 use crate::members;
 use crate::output::Output;
@@ -40,14 +40,6 @@ pub(crate) fn run(command: Cluster, wanted: Option<&str>, output: &Output) -> Re
         Cluster::AddHsm(arguments) => members::add_hsm(&arguments, output),
         Cluster::RemoveHsm { hsm } => members::remove_hsm(&hsm, output),
     }
-}
-
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        // Writing to a string does not fail.
-        let _written = write!(text, "{byte:02x}").is_ok();
-        text
-    })
 }
 
 pub(crate) fn id<const N: usize, T>(bytes: &[u8], make: fn([u8; N]) -> T) -> Option<T> {
@@ -112,7 +104,7 @@ pub(crate) fn client_config(
     format!(
         "# Where the cluster is, and how it is known.\n[cluster]\nid = \"{cluster}\"\naddresses = [{}]\nca = \"{ca}\"\ncluster_key_sha256 = \"{}\"\n",
         addresses.join(", "),
-        hex(key_sha256),
+        hex::encode(key_sha256),
     )
 }
 

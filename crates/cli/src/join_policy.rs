@@ -11,6 +11,7 @@ use serde_json::json;
 use crate::arguments::{Policy, SetJoinPolicy};
 use crate::credentials::log_in;
 use crate::error::{CliError, read};
+use crate::hex;
 use crate::output::Output;
 
 /// Runs it.
@@ -67,7 +68,7 @@ fn parse(text: &str) -> Result<Registers, (usize, &'static str)> {
         }
         let parts = line.split_once(':').map(|(index, value)| (index.trim(), value.trim()));
         let index = parts.and_then(|(index, _)| index.parse().ok());
-        let value = parts.and_then(|(_, value)| bytes(value.strip_prefix("0x")?));
+        let value = parts.and_then(|(_, value)| hex::decode(value.strip_prefix("0x")?));
         match (index, value) {
             (Some(index), Some(value)) if value.len() == 32 => {
                 registers.push(Register { index, value });
@@ -86,12 +87,6 @@ fn parse(text: &str) -> Result<Registers, (usize, &'static str)> {
     } else {
         Ok(Registers { registers })
     }
-}
-
-fn bytes(hex: &str) -> Option<Vec<u8>> {
-    let pairs = hex.as_bytes().chunks(2);
-    let byte = |pair| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok();
-    (hex.len().is_multiple_of(2)).then(|| pairs.map(byte).collect()).flatten()
 }
 
 #[cfg(test)]

@@ -17,6 +17,7 @@ use crate::arguments::{
 };
 use crate::credentials::log_in;
 use crate::error::{CliError, read};
+use crate::hex;
 use crate::output::Output;
 
 /// Runs a command of the group.
@@ -57,8 +58,8 @@ fn attribute(text: &str) -> Result<Attribute, CliError> {
         ValueForm::Number => Attribute::number(known, number(known, value).ok_or_else(wrong)?),
         ValueForm::Text => Attribute::new(known, value.as_bytes()),
         ValueForm::Bytes | ValueForm::BigInteger | ValueForm::Date => {
-            let hex = value.strip_prefix("0x").unwrap_or(value);
-            Attribute::new(known, unhex(hex).ok_or_else(wrong)?)
+            let digits = value.strip_prefix("0x").unwrap_or(value);
+            Attribute::new(known, hex::decode(digits).ok_or_else(wrong)?)
         }
         ValueForm::Template | ValueForm::Mechanisms => return Err(wrong()),
     })
@@ -80,15 +81,6 @@ fn number(attribute: AttributeType, value: &str) -> Option<u64> {
         }
         _ => value.parse().ok(),
     }
-}
-
-fn unhex(text: &str) -> Option<Vec<u8>> {
-    let pairs = text.as_bytes().chunks(2);
-    pairs
-        .map(|pair| {
-            u8::from_str_radix(str::from_utf8(pair).ok().filter(|pair| pair.len() == 2)?, 16).ok()
-        })
-        .collect()
 }
 
 fn template(label: &str, attributes: &[String]) -> Result<Template, CliError> {
@@ -199,10 +191,6 @@ pub(crate) fn one(client: &Client, template: Template) -> Result<FoundObject, Cl
     }
 }
 
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold("0x".to_owned(), |text, byte| format!("{text}{byte:02x}"))
-}
-
 fn shown(attribute: &Attribute) -> Option<(&'static str, Value)> {
     let known = attribute.attribute().ok()?;
     let name = if known == AttributeType::EcParams { "curve" } else { known.row().name };
@@ -223,7 +211,7 @@ fn shown(attribute: &Attribute) -> Option<(&'static str, Value)> {
         (_, ValueForm::Flag) => json!(attribute.as_flag().ok()?),
         (_, ValueForm::Number) => json!(attribute.as_number().ok()?),
         (_, ValueForm::Text) => json!(String::from_utf8_lossy(&attribute.value)),
-        _ => json!(hex(&attribute.value)),
+        _ => json!(format!("0x{}", hex::encode(&attribute.value))),
     };
     Some((name, value))
 }

@@ -14,6 +14,7 @@ mod credentials;
 mod crypto;
 mod dev;
 mod error;
+mod hex;
 mod join_policy;
 mod key;
 mod members;

@@ -11,8 +11,9 @@ use serde_json::{Value, json};
 use time::OffsetDateTime;
 
 use crate::arguments::StatusOf;
-use crate::cluster::{hex, id};
+use crate::cluster::id;
 use crate::error::CliError;
+use crate::hex;
 use crate::output::Output;
 
 /// Runs it.
@@ -127,7 +128,7 @@ fn text(survey: &Survey) -> String {
         cluster.objects,
         cluster.users,
         cluster.index,
-        hex(&cluster.state_hash),
+        hex::encode(&cluster.state_hash),
         cluster.protection,
         day(cluster.cluster_certificate_end),
         day(cluster.trust_anchor_end),
@@ -151,7 +152,7 @@ fn hsm_data(hsm: &Surveyed) -> Value {
         "hsm-id": hsm_name(hsm), "address": said.address, "peer-address": said.peer_address, "zone": said.zone,
         "version": said.version, "health": said.health, "reason": said.reason, "leader": said.leader,
         "votes": said.votes, "node": said.node, "index": hsm.lag.map(|_alive| said.index), "lag": hsm.lag,
-        "term": hsm.lag.map(|_alive| said.term), "state-hash": hsm.state_hash.as_deref().map(hex),
+        "term": hsm.lag.map(|_alive| said.term), "state-hash": hsm.state_hash.as_deref().map(hex::encode),
         "disk-free-bytes": said.disk_free, "disk-size-bytes": said.disk_size,
         "certificate-end": said.certificate_end, "connections": said.connections, "requests": said.requests,
     })
@@ -168,7 +169,7 @@ fn data(survey: &Survey) -> Value {
         "health": health.name(), "reason": reason, "fips-library": cluster.fips_library,
         "objects": cluster.objects, "users": cluster.users, "index": cluster.index,
         "term": survey.leader().map(|leader| leader.said.term),
-        "leader": survey.leader().map(hsm_name), "state-hash": hex(&cluster.state_hash),
+        "leader": survey.leader().map(hsm_name), "state-hash": hex::encode(&cluster.state_hash),
         "protection": cluster.protection, "incarnation": incarnation, "dev": cluster.dev,
         "cluster-certificate-end": cluster.cluster_certificate_end, "trust-anchor-end": cluster.trust_anchor_end,
         "hsms": hsms, "warnings": survey.warnings,
